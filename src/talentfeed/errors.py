@@ -1,0 +1,37 @@
+"""One hierarchy of errors. Each text gives the value, the reason and the way out."""
+
+
+class TalentFeedError(Exception):
+    """The root: whatever this service raises on purpose. Its text is fit for an operator, never holds a secret."""
+
+
+class SettingsError(TalentFeedError):
+    """One or more settings are wrong; the text lists all of them at once."""
+
+
+class SourceError(TalentFeedError):
+    """The platform's database cannot be read: it is absent, refuses us, or lacks a required table or column."""
+
+
+class DatasetError(TalentFeedError):
+    """A dataset folder given to `import` is not in the documented format."""
+
+
+class SnapshotError(TalentFeedError):
+    """A snapshot is absent, damaged, of another schema, or did not pass its checks."""
+
+
+class PolicyError(TalentFeedError):
+    """A bandit's state is not finite or not of the expected shape."""
+
+
+class PatternError(TalentFeedError):
+    """A slot pattern or preset names an unknown pool, or is empty."""
+
+
+class StoreUnavailableError(TalentFeedError):
+    """Redis or the database does not answer now; the caller degrades or asks the client to come back."""
+
+    def __init__(self, message: str, *, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,167 @@
+"""Environment → one frozen, validated object. All errors are reported at once; secrets are never printed."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from talentfeed.errors import SettingsError
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError("no such time zone; use a name such as UTC or America/Bogota") from error
+    return value
+
+
+def _prefix(value: str) -> str:
+    if value and (not value.startswith("/") or value.endswith("/")):
+        raise ValueError("a path prefix starts with / and does not end with it, such as /api")
+    return value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Every setting, by the name of its environment variable in lower case. Nothing set = the embedded default."""
+
+    model_config = SettingsConfigDict(
+        env_file="credentials/.env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    environment: Literal["local", "staging", "prod"] = Field(
+        "local", description="In `staging` and `prod` a missing MYSQL_HOST or REDIS_HOST is an error."
+    )
+
+    mysql_host: str | None = Field(None, description="The platform's database; unset = the embedded SQLite database.")
+    mysql_port: Port = Field(3306, description="Its port.")
+    mysql_user: str = Field("talentfeed", description="An account that may read the platform's tables.")
+    mysql_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    mysql_db: str = Field("talentpitch", description="The platform's schema.")
+    mysql_ssl_ca: Path | None = Field(None, description="CA file; set = TLS, verified.")
+    mysql_write_user: str | None = Field(
+        None, description="A second account for `activity_log` and the ledger; unset = MYSQL_USER."
+    )
+    mysql_write_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    db_timezone: Annotated[str, BeforeValidator(_zone)] = Field("UTC", description="Time zone of the database's times.")
+
+    redis_host: str | None = Field(None, description="Redis or Valkey 6+; unset = the in-process store.")
+    redis_port: Port = Field(6379, description="Its port.")
+    redis_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    redis_scheme: Literal["redis", "tls", "rediss"] = Field("redis", description="`tls` and `rediss` are the same.")
+    redis_db: int = Field(1, ge=0, description="Its database number.")
+    redis_ssl_ca: Path | None = Field(None, description="CA file for TLS; unset = the system's.")
+
+    ssh_host: str | None = Field(None, description="A bastion: MySQL and Redis are then reached through it.")
+    ssh_port: Port = Field(22, description="Its port.")
+    ssh_user: str | None = Field(None, description="The user there.")
+    ssh_key_path: Path | None = Field(None, description="Private key file, mode 0600.")
+    ssh_known_hosts: Path | None = Field(None, description="File with the bastion's host key.")
+
+    api_host: str = Field("127.0.0.1", description="Address to listen on.")
+    api_port: Port = Field(5002, description="Port to listen on.")
+    api_prefix: Annotated[str, BeforeValidator(_prefix)] = Field("/api", description="Path prefix of all API calls.")
+    admin_api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)] = Field(
+        default_factory=list, description="Admin keys, comma-separated; each is valid. None = admin calls are refused."
+    )
+    cors_origins: CommaSeparated = Field(
+        default_factory=list, description="Origins that browsers may call from, comma-separated; none = closed."
+    )
+    media_base_url: str = Field("https://media.talentpitch.co", description="Where avatars are.")
+
+    flush_interval_seconds: Seconds = Field(900, description="Waiting activities are flushed this often.")
+    flush_threshold_activities: int = Field(50, ge=1, description="… and when a user has so many waiting.")
+    activity_ttl_seconds: int = Field(86_400, ge=1, description="Life of `user_activity:*` keys.")
+    session_ttl_seconds: int = Field(3_600, ge=1, description="Life of `session:*` keys.")
+    reload_interval_seconds: float = Field(0, ge=0, description="Build a new snapshot this often; 0 = only when asked.")
+
+    data_dir: Path = Field(Path("var"), description="Where the embedded database and the snapshots are kept.")
+    blacklist_path: Path = Field(Path("data/blacklist.csv"), description="URLs never shown; reread on each build.")
+    preset: str = Field("classic", description="The named set of ranking weights.")
+    feed_pattern: str = Field(
+        "VMP AU AU VMP NU FW", description="Pools by slot, repeated; discover uses it without FW, flow is FW alone."
+    )
+    epsilon: float = Field(0.02, ge=0, le=1, description="Share of uniform exploration in each slot.")
+    resume_subject_type: str = Field(
+        r"App\Interacpedia\Resumes\Resume", description="`subject_type` of videos in `activity_log`."
+    )
+    challenge_subject_type: str = Field(
+        r"App\Interacpedia\Challenges\Challenge", description="`subject_type` of flows in `activity_log`."
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_file: Path | None = Field(
+        Path("logs/talent.log"), description="Log file beside stdout; `LOG_FILE=off` turns it off."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _log_file_off(cls, values: dict[str, object]) -> dict[str, object]:
+        if str(values.get("log_file", "")).lower() in {"off", "none", "false", "0"}:
+            return {**values, "log_file": None}
+        return values
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        problems = []
+        if self.environment != "local":
+            problems += [
+                f"{name}: missing, and ENVIRONMENT={self.environment} has no embedded default; set it"
+                for name, value in (("MYSQL_HOST", self.mysql_host), ("REDIS_HOST", self.redis_host))
+                if value is None
+            ]
+        if self.ssh_host is not None:
+            problems += [
+                f"{name}: missing, and SSH_HOST is set; the bastion needs it"
+                for name, value in (
+                    ("SSH_USER", self.ssh_user),
+                    ("SSH_KEY_PATH", self.ssh_key_path),
+                    ("SSH_KNOWN_HOSTS", self.ssh_known_hosts),
+                )
+                if value is None
+            ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def embedded_database(self) -> Path:
+        """The SQLite file that stands in for MySQL where MYSQL_HOST is not set."""
+        return self.data_dir / "talentfeed.db"
+
+    @property
+    def snapshot_dir(self) -> Path:
+        """Where snapshots are published."""
+        return self.data_dir / "snapshots"
+
+
+def load(env_file: Path | None = Path("credentials/.env")) -> Settings:
+    """Read the environment and `credentials/.env`.
+
+    Raises SettingsError with one line for each wrong value: the variable, the reason, never a secret.
+    """
+    try:
+        return Settings(_env_file=env_file)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_input=False, include_url=False, include_context=False):
+            name = ".".join(str(part) for part in problem["loc"][:1]).upper()
+            message = problem["msg"].removeprefix("Value error, ")
+            lines += [f"{name}: {message}"] if name else message.splitlines()
+        raise SettingsError("These settings are wrong:\n" + "\n".join(f"  {line}" for line in lines)) from None
