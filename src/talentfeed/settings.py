@@ -1,10 +1,10 @@
 """Environment → one frozen, validated object. All errors are reported at once; secrets are never printed."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from talentfeed.errors import SettingsError
@@ -12,6 +12,10 @@ from talentfeed.errors import SettingsError
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _off(value: object) -> object:
+    return None if isinstance(value, str) and value.lower() in {"off", "none", "false", "0"} else value
 
 
 def _zone(value: str) -> str:
@@ -43,6 +47,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
+        validate_default=True,  # what is missing is judged together with what is wrong
     )
 
     environment: Literal["local", "staging", "prod"] = Field(
@@ -106,39 +111,24 @@ class Settings(BaseSettings):
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
-    log_file: Path | None = Field(
+    log_file: Annotated[Path | None, BeforeValidator(_off)] = Field(
         Path("logs/talent.log"), description="Log file beside stdout; `LOG_FILE=off` turns it off."
     )
 
-    @model_validator(mode="before")
+    @field_validator("mysql_host", "redis_host")
     @classmethod
-    def _log_file_off(cls, values: dict[str, object]) -> dict[str, object]:
-        if str(values.get("log_file", "")).lower() in {"off", "none", "false", "0"}:
-            return {**values, "log_file": None}
-        return values
+    def _no_embedded_default_in_production(cls, value: str | None, info: ValidationInfo) -> str | None:
+        environment = info.data.get("environment", "local")
+        if value is None and environment != "local":
+            raise ValueError(f"missing, and ENVIRONMENT={environment} has no embedded default; set it")
+        return value
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        problems = []
-        if self.environment != "local":
-            problems += [
-                f"{name}: missing, and ENVIRONMENT={self.environment} has no embedded default; set it"
-                for name, value in (("MYSQL_HOST", self.mysql_host), ("REDIS_HOST", self.redis_host))
-                if value is None
-            ]
-        if self.ssh_host is not None:
-            problems += [
-                f"{name}: missing, and SSH_HOST is set; the bastion needs it"
-                for name, value in (
-                    ("SSH_USER", self.ssh_user),
-                    ("SSH_KEY_PATH", self.ssh_key_path),
-                    ("SSH_KNOWN_HOSTS", self.ssh_known_hosts),
-                )
-                if value is None
-            ]
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
+    @field_validator("ssh_user", "ssh_key_path", "ssh_known_hosts")
+    @classmethod
+    def _bastion_is_complete(cls, value: object, info: ValidationInfo) -> object:
+        if value is None and info.data.get("ssh_host") is not None:
+            raise ValueError("missing, and SSH_HOST is set; the bastion needs it")
+        return value
 
     @property
     def embedded_database(self) -> Path:
@@ -157,11 +147,10 @@ def load(env_file: Path | None = Path("credentials/.env")) -> Settings:
     Raises SettingsError with one line for each wrong value: the variable, the reason, never a secret.
     """
     try:
-        return Settings(_env_file=env_file)
+        return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings takes it, its stub does not
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_input=False, include_url=False, include_context=False):
-            name = ".".join(str(part) for part in problem["loc"][:1]).upper()
-            message = problem["msg"].removeprefix("Value error, ")
-            lines += [f"{name}: {message}"] if name else message.splitlines()
-        raise SettingsError("These settings are wrong:\n" + "\n".join(f"  {line}" for line in lines)) from None
+        lines = [
+            f"{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+        raise SettingsError("\n".join(["These settings are wrong:", *(f"  {line}" for line in lines)])) from None

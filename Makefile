@@ -1,0 +1,53 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. `make` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+DATA ?= ../shared/data
+# command:Debian package, of the servers that tests start on loopback
+SERVERS := redis-server:redis-server
+WORKERS ?= 2
+
+.PHONY: help setup demo test test-data check format bench bench-kernel requirements clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+.venv/.installed-build: requirements/build.txt pyproject.toml
+	@scripts/setup.sh build
+.venv/.installed-dev: requirements/dev.txt pyproject.toml
+	@scripts/setup.sh dev
+
+setup: .venv/.installed-dev ## everything for working on the project: .venv and the servers that tests start
+	@scripts/setup.sh system $(SERVERS)
+
+demo: .venv/.installed-build ## a feed on made-up data at http://127.0.0.1:5002
+	$(BIN)/talentfeed demo $(ARGS)
+
+test: setup ## all tests that need nothing but this repository
+	$(BIN)/pytest -n $(WORKERS) -m "not data" $(ARGS)
+
+test-data: setup ## tests on the real data: make test-data DATA=folder
+	DATA="$(DATA)" $(BIN)/pytest -m data $(ARGS)
+
+check: setup ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## format and mend what can be mended
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: bench-kernel ## every benchmark: a table, then a JSON line
+
+bench-kernel: setup ## a feed's time beside a plain reference
+	$(BIN)/python -m benchmarks.kernel $(ARGS)
+
+requirements: ## compile the hashed pins anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra build --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra build --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/build.txt
+	uv pip compile pyproject.toml --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/serve.txt
+
+clean: ## remove what was made: .venv, var, logs, caches
+	rm -rf .venv var logs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,46 @@
+"""The platform's log line, on stdout and in a file that an outside rotation may move away."""
+
+import logging
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+
+PLATFORM_TIME = timezone(timedelta(hours=-5), "GMT-5")
+
+
+class PlatformFormatter(logging.Formatter):
+    """`<timestamp> - <module> - <level> - <message>`, in GMT-5 wherever the machine stands."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s - %(name)s - %(levelname)s - %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
+        at = datetime.fromtimestamp(record.created, UTC).astimezone(PLATFORM_TIME)
+        return at.strftime("%Y-%m-%d %H:%M:%S") + f",{at.microsecond // 1000:03d}"
+
+
+def set_up(*, level: str = "INFO", file: Path | None) -> None:
+    """Send every logger of this process to stdout and, where given, to `file` (its folder is made).
+
+    A file that cannot be opened is said once on stdout; logging goes on without it.
+    """
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    refused: OSError | None = None
+    if file is not None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(WatchedFileHandler(file, encoding="utf-8"))
+        except OSError as error:
+            refused = error
+    for handler in handlers:
+        handler.setFormatter(PlatformFormatter())
+        root.addHandler(handler)
+    root.setLevel(level)
+    logging.getLogger("uvicorn.access").disabled = True  # metrics count requests; a line each would halve the speed
+    if refused is not None:
+        logging.getLogger(__name__).warning("Log file %s cannot be written (%s); logging to stdout only", file, refused)
