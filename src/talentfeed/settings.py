@@ -154,3 +154,15 @@ def load(env_file: Path | None = Path("credentials/.env")) -> Settings:
             for problem in error.errors(include_input=False, include_url=False, include_context=False)
         ]
         raise SettingsError("\n".join(["These settings are wrong:", *(f"  {line}" for line in lines)])) from None
+
+
+def reference() -> str:
+    """Every setting, its default and its meaning, as a Markdown table."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, SecretStr):
+            default = default.get_secret_value()
+        shown = "" if default is None or default in ("", []) else f"`{default}`"
+        rows.append(f"| `{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)

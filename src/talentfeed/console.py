@@ -1,0 +1,99 @@
+"""What the commands show a person: progress, tables, a greeting; and the JSON line for a program."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from talentfeed.settings import Settings
+
+Progress = Callable[[str, float], None]
+
+
+def say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def emit(report: dict[str, Any]) -> None:
+    """The command's JSON line: on stdout, raw, last."""
+    sys.stdout.write(json.dumps(report, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
+def ago(moment: float) -> str:
+    hours = (time.time() - moment) / 3600
+    return f"{hours:.0f} hours ago" if hours < 48 else f"{hours / 24:.0f} days ago"
+
+
+def iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _silent(_stage: str, _done: float) -> None:
+    """Elsewhere than in a terminal, the log lines tell."""
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress bar a stage, on stderr, and only in a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _silent
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0)
+            bars.update(tasks[stage], completed=done)
+
+        yield show
+
+
+def show_build(report: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Snapshot {report.manifest.version}", title_justify="left")
+    table.add_column("built")
+    table.add_column("rows", justify="right")
+    table.add_column("left out or mended")
+    table.add_column("values", justify="right")
+    counts, skipped = list(report.manifest.counts.items()), sorted(report.manifest.skipped.items())
+    for row in range(max(len(counts), len(skipped))):
+        built = counts[row] if row < len(counts) else ("", "")
+        dirt = skipped[row] if row < len(skipped) else ("", "")
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in (*built, *dirt)))
+    Console(stderr=True).print(table)
+
+
+def admin_key_file(settings: Settings) -> Path:
+    """Where the demo keeps the admin key that it made."""
+    return settings.data_dir / "admin.key"
+
+
+def greet(settings: Settings) -> None:
+    url = f"http://{settings.api_host}:{settings.api_port}"
+    search = f"{url}{settings.api_prefix}/search"
+    say(f"""
+  The feed is served at {url}   (API guide: {url}/docs, metrics: {url}/metrics; stop with Ctrl-C)
+
+  A feed of 24 items for user 42:
+    curl -s {search}/total -H 'Content-Type: application/json' -d '{{"user_id": 42}}'
+  Videos only, flows only:
+    curl -s {search}/discover -d '{{"user_id": 42, "size": 10}}'
+    curl -s {search}/flow -d '{{"user_id": 42, "size": 10}}'
+  Tell it what user 42 likes (take an id from the feed), and ask again: the next feed knows it
+    curl -s {url}{settings.api_prefix}/activities -d '{{"event_type": "like", "user_id": 42, "video_id": ID}}'
+  Build and swap without a request waiting (the admin key is in {admin_key_file(settings)}):
+    curl -s -X POST {search}/reload -H "X-Admin-Key: $(cat {admin_key_file(settings)})"
+""")

@@ -1,0 +1,183 @@
+"""Settings → live objects, once. No singletons, no globals: tests pass their own parts."""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from talentfeed.activity.flush import Flusher, FlushReport
+from talentfeed.activity.recorder import Recorder
+from talentfeed.activity.sessions import Sessions
+from talentfeed.contracts import Snapshot
+from talentfeed.errors import TalentFeedError
+from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
+from talentfeed.ranking.presets import preset
+from talentfeed.settings import Settings
+from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
+
+log = logging.getLogger(__name__)
+
+
+def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
+    """What derives a ranker from a snapshot, under these settings.
+
+    Raises PatternError if the preset or the pattern does not exist; so do it at start.
+    """
+    chosen, policy = preset(settings.preset), initial_policy()
+    parse_pattern(settings.feed_pattern)
+    return lambda snapshot: prepare(snapshot, policy, chosen, epsilon=settings.epsilon)
+
+
+def build_command(*, as_of: float | None) -> list[str] | None:
+    """The command of a build in a child process; None where the build's libraries are not installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("ibis", "duckdb", "pyarrow")):
+        return None
+    command = [sys.executable, "-m", "talentfeed", "build", "--nice", "10"]
+    return command if as_of is None else [*command, "--as-of", str(as_of)]
+
+
+class Service:
+    """The parts of one serving process, and their common life."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        live: LiveSnapshot[Ranker],
+        redis: Any,
+        in_process: bool,
+        activity_log: Any,
+        sessions: Sessions,
+        recorder: Recorder,
+        flusher: Flusher,
+        as_of: float | None = None,
+    ) -> None:
+        self.settings = settings
+        self.live = live
+        self.redis = redis
+        self.in_process = in_process
+        self.activity_log = activity_log
+        self.sessions = sessions
+        self.recorder = recorder
+        self.flusher = flusher
+        self.as_of = as_of
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def serving(self) -> Serving[Ranker] | None:
+        """What requests are answered from; None before there is a snapshot."""
+        return self.live.serving
+
+    def clock(self) -> float:
+        """Now, or the fixed day the catalogue is served as on; seconds since 1970, UTC."""
+        return time.time() if self.as_of is None else self.as_of
+
+    async def start(self) -> None:
+        """Map the snapshot, then start what works beside the requests. Nothing here keeps a feed from being served."""
+        if not self.live.try_load() and self.live.last_error is None:
+            log.warning("No snapshot in %s yet; make one with: talentfeed build", self.settings.snapshot_dir)
+        await self.recorder.start()
+        if self.in_process:
+            await self._warm()
+        self._tasks = [asyncio.create_task(self.live.watch()), asyncio.create_task(self.flusher.run())]
+        if self.settings.reload_interval_seconds > 0:
+            self._tasks.append(asyncio.create_task(self.live.reload_every(self.settings.reload_interval_seconds)))
+
+    async def _warm(self) -> None:
+        """What clients reported since the snapshot counts again after a restart of an in-process store."""
+        since = self.serving.snapshot.manifest.watermark if self.serving else 0.0
+        try:
+            await self.recorder.warm(await self.activity_log.recent_client_activities(since))
+        except TalentFeedError as error:
+            log.warning("Client events since the last build could not be read back: %s", error)
+
+    async def stop(self) -> None:
+        """Drain what was recorded, flush it, close the connections."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.recorder.stop()
+        await self.flusher.stop()
+        await self.redis.aclose()
+        await self.activity_log.close()
+
+    async def reload(self) -> ReloadResult:
+        """Build and swap. Raises SnapshotError with the reason; what was served goes on."""
+        return await self.live.reload()
+
+    async def flush(self) -> FlushReport:
+        """Write what waits to `activity_log` now."""
+        return await self.flusher.flush_all()
+
+    async def health(self) -> dict[str, Any]:
+        """What works, what is degraded and since when."""
+        stores = {"redis": await self._probe(self.redis.ping), "database": await self._probe(self.activity_log.ping)}
+        degraded: list[dict[str, Any]] = [
+            {"part": name, "reason": state} for name, state in stores.items() if state != "ok"
+        ]
+        if self.live.last_error is not None:
+            degraded.append({"part": "snapshot", "reason": self.live.last_error, "since": self.live.error_since})
+        serving = self.serving
+        return {
+            "status": "unavailable" if serving is None else "degraded" if degraded else "ok",
+            "snapshot": None
+            if serving is None
+            else {
+                "version": serving.snapshot.manifest.version,
+                "watermark": serving.snapshot.manifest.watermark,
+                "loaded_at": serving.loaded_at,
+                "counts": dict(serving.snapshot.manifest.counts),
+            },
+            "stores": stores,
+            "degraded": degraded,
+        }
+
+    @staticmethod
+    async def _probe(ping: Callable[[], Any]) -> str:
+        try:
+            await asyncio.wait_for(ping(), timeout=0.5)
+        except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong
+            return f"{type(error).__name__}: {error}"[:200]
+        return "ok"
+
+
+def wire(settings: Settings, *, as_of: float | None = None) -> Service:
+    """Make a service from settings. Connects to nothing yet.
+
+    Raises PatternError for a preset or pattern that does not exist, SourceError where the embedded database is absent.
+    """
+    from talentfeed.stores.database import ActivityLog
+    from talentfeed.stores.redis import open_redis
+
+    in_process = settings.redis_host is None
+    redis = open_redis(
+        host=settings.redis_host,
+        port=settings.redis_port,
+        password=settings.redis_password.get_secret_value(),
+        scheme=settings.redis_scheme,
+        db=settings.redis_db,
+        ssl_ca=settings.redis_ssl_ca,
+    )
+    activity_log = ActivityLog.sqlite(settings.embedded_database)
+    recorder = Recorder(redis)
+    return Service(
+        settings,
+        live=LiveSnapshot(
+            settings.snapshot_dir,
+            prepare=ranker_factory(settings),
+            build_command=build_command(as_of=as_of),
+        ),
+        redis=redis,
+        in_process=in_process,
+        activity_log=activity_log,
+        sessions=Sessions(redis),
+        recorder=recorder,
+        flusher=Flusher(redis, activity_log),
+        as_of=as_of,
+    )

@@ -1,0 +1,56 @@
+"""The platform's log line."""
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from talentfeed import logs
+
+
+@pytest.fixture(autouse=True)
+def _restore_root() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            handler.close()
+    root.handlers, root.level = handlers, level
+
+
+def test_a_line_has_the_platforms_form_in_its_time_zone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "logs" / "talent.log"
+    logs.set_up(file=file)
+    logger = logging.getLogger("talentfeed.somewhere")
+    record = logger.makeRecord(logger.name, logging.INFO, __file__, 1, "served %d", (24,), None)
+    record.created, record.msecs = 1_700_000_000.25, 250
+    logger.handle(record)
+    expected = "2023-11-14 17:13:20,250 - talentfeed.somewhere - INFO - served 24\n"
+    assert capsys.readouterr().out == expected
+    assert file.read_text() == expected
+
+
+def test_the_file_may_be_moved_away_by_an_outside_rotation(tmp_path: Path) -> None:
+    file = tmp_path / "talent.log"
+    logs.set_up(file=file)
+    logging.getLogger("a").warning("one")
+    file.rename(tmp_path / "talent.log.1")
+    logging.getLogger("a").warning("two")
+    assert "one" in (tmp_path / "talent.log.1").read_text()
+    assert re.fullmatch(r"[^\n]* - a - WARNING - two\n", file.read_text())
+
+
+def test_a_file_that_cannot_be_written_does_not_stop_the_service(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    logs.set_up(file=tmp_path / "taken" / "talent.log")
+    logging.getLogger("a").info("goes on")
+    out = capsys.readouterr().out
+    assert "cannot be written" in out
+    assert "goes on" in out
