@@ -1,0 +1,145 @@
+"""The application: lifespan, middleware, routes. Everything it needs comes in by `create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from talentfeed import __version__
+from talentfeed.api import docs, operations, schema
+from talentfeed.api.activities import activities_endpoint
+from talentfeed.api.feeds import ENDPOINTS, feed_endpoint
+from talentfeed.api.metrics import Metrics
+from talentfeed.api.middleware import BodyLimit, LastResort, RequestContext
+from talentfeed.api.problems import HANDLERS
+from talentfeed.api.service import Service
+
+_SUMMARIES = {
+    "total": "A page of 24: videos and flows",
+    "discover": "A page of videos",
+    "flow": "A page of flows",
+}
+
+
+def create_app(service: Service) -> FastAPI:
+    """The API over a service; it starts and stops the service with itself.
+
+    Raises PatternError if the configured pattern leaves one of the feeds without a slot.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    metrics = Metrics(service)
+    app = FastAPI(
+        title="talentfeed",
+        version=__version__,
+        description="A personal feed of talent videos and flows, and the events that clients report.",
+        docs_url=None,  # the framework's page fetches its scripts from elsewhere; docs.py needs nobody
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        middleware=_middleware(service, metrics),
+        exception_handlers=HANDLERS,
+    )
+    _add_feeds(app, service, metrics)
+    _add_operations(app, service, metrics)
+    return app
+
+
+def _middleware(service: Service, metrics: Metrics) -> list[Middleware]:
+    """Outermost first. Browsers of other origins are let in only where CORS_ORIGINS names them."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=service.settings.cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Content-Type", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+    return [
+        Middleware(RequestContext, metrics=metrics),
+        *([cors] if service.settings.cors_origins else []),
+        Middleware(LastResort),
+        Middleware(BodyLimit),
+    ]
+
+
+def _add_feeds(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    prefix = service.settings.api_prefix
+    for endpoint in ENDPOINTS:
+        app.add_api_route(
+            f"{prefix}/search/{endpoint}",
+            feed_endpoint(endpoint, service, metrics),
+            methods=["POST"],
+            tags=["feeds"],
+            summary=_SUMMARIES[endpoint],
+            operation_id=endpoint,
+            responses=schema.responses(200, schema.FEED_ANSWER[endpoint], 400, 422, 503),
+            openapi_extra=schema.FEED_REQUEST[endpoint],
+        )
+    app.add_api_route(
+        f"{prefix}/activities",
+        activities_endpoint(service, metrics),
+        methods=["POST"],
+        status_code=202,
+        tags=["activities"],
+        summary="What the user did: one event, or up to 500",
+        operation_id="activities",
+        responses=schema.responses(202, schema.AcceptedAnswer, 400, 422, 503),
+        openapi_extra=schema.REPORT_REQUEST,
+    )
+
+
+def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    prefix = service.settings.api_prefix
+    admin: list[tuple[str, Any, str, Any]] = [
+        ("search/reload", operations.reload_endpoint(service), "Build and swap the snapshot", schema.ReloadAnswer),
+        ("admin/flush", operations.flush_endpoint(service), "Write what waits to activity_log", schema.FlushAnswer),
+    ]
+    for path, handler, summary, model in admin:
+        app.add_api_route(
+            f"{prefix}/{path}",
+            handler,
+            methods=["POST"],
+            tags=["operations"],
+            summary=summary,
+            operation_id=path.rpartition("/")[2],
+            responses=schema.responses(200, model, 401, 403, 503),
+            openapi_extra=schema.ADMIN_PARAMETER,
+        )
+    plain: list[tuple[str, Any, str, dict[int | str, dict[str, Any]]]] = [
+        ("/", operations.root_endpoint(service), "Name, status, version", {200: {"model": schema.RootAnswer}}),
+        ("/health/live", operations.live, "Does the process answer?", {200: {"model": schema.HealthAnswer}}),
+        (
+            "/health/ready",
+            operations.ready_endpoint(service),
+            "Can feeds be served?",
+            {200: {"model": schema.HealthAnswer}, 503: {"model": schema.HealthAnswer, "description": "Not yet"}},
+        ),
+        (
+            "/metrics",
+            operations.metrics_endpoint(metrics),
+            "Metrics for Prometheus",
+            {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        ),
+    ]
+    for path, handler, summary, answers in plain:
+        app.add_api_route(
+            path,
+            handler,
+            methods=["GET"],
+            tags=["operations"],
+            summary=summary,
+            operation_id=path.strip("/").replace("/", "_") or "root",
+            responses=answers,
+        )
+        app.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
+    app.add_api_route("/docs", docs.page, methods=["GET"], include_in_schema=False)

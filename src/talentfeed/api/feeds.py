@@ -1,0 +1,182 @@
+"""The three feeds: read viewer → rank → record → shape."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from talentfeed.activity.recorder import ServedFeed, ServedItem
+from talentfeed.activity.sessions import Session
+from talentfeed.api.bodies import FeedQuery, feed_query, read_object
+from talentfeed.api.metrics import Metrics
+from talentfeed.api.problems import nothing_to_serve
+from talentfeed.api.service import Service
+from talentfeed.contracts import (
+    CREATOR_WINDOW,
+    FeedRequest,
+    Flows,
+    Indices,
+    Ints,
+    Kind,
+    Pool,
+    Slate,
+    Slot,
+    Snapshot,
+    Videos,
+)
+from talentfeed.ranking import feed as ranking
+from talentfeed.ranking import viewer as viewers
+
+log = logging.getLogger(__name__)
+
+ENDPOINTS = ("total", "discover", "flow")
+_IDS_NAME = {"total": b"mix_ids", "discover": b"resume_ids", "flow": b"challenge_ids"}
+_TAIL = {pool: f',"pool":"{pool.value}"}}'.encode() for pool in Pool}
+_encode = msgspec.json.encode
+
+
+def feed_endpoint(
+    endpoint: str, service: Service, metrics: Metrics
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """The handler of one feed. Raises PatternError now if the configured pattern leaves this feed without a slot."""
+    pattern = ranking.pattern_for(endpoint, ranking.parse_pattern(service.settings.feed_pattern))
+
+    async def serve_feed(request: Request) -> Response:
+        query = feed_query(await read_object(request), sized=endpoint != "total")
+        serving = service.serving
+        if serving is None:
+            raise nothing_to_serve("there is no snapshot yet: the service is starting, or needs: talentfeed build")
+        snapshot = serving.snapshot
+        session = await service.sessions.read(query.user_id, query.session_id, endpoint=endpoint)
+        now = service.clock()
+        feed_id = uuid.uuid4().hex
+
+        started = time.perf_counter()
+        slate = ranking.rank(
+            serving.ranker,
+            viewers.read(snapshot, query.user_id, session.events),
+            _page(endpoint, pattern, query, session, snapshot),
+            now=now,
+            seed=int(feed_id, 16),
+        )
+        metrics.feed_seconds[endpoint].observe(time.perf_counter() - started)
+        metrics.feed(slate, size=query.size)
+        if session.degraded:
+            metrics.degraded.inc()
+
+        def record() -> ServedFeed:
+            return ServedFeed(
+                user_id=query.user_id,
+                endpoint=endpoint,
+                feed_id=feed_id,
+                session_id=session.session_id,
+                at=now,
+                items=[_served(snapshot, slot) for slot in slate.slots],
+            )
+
+        _record(service, metrics, feed_id, record)
+        return Response(
+            shape(snapshot, slate, session, endpoint=endpoint, feed_id=feed_id), media_type="application/json"
+        )
+
+    serve_feed.__name__ = endpoint
+    return serve_feed
+
+
+def _page(
+    endpoint: str, pattern: Sequence[Pool], query: FeedQuery, session: Session, snapshot: Snapshot
+) -> FeedRequest:
+    """What the session has shown is excluded as well, so that a scroll with a session_id alone does not repeat."""
+    shown = session.shown
+    excluded = query.excluded_ids
+    if shown:
+        excluded = np.concatenate([excluded, np.fromiter((item_id for _, item_id in shown), np.int64, len(shown))])
+        recent = viewers.last_creators(snapshot, shown[-(CREATOR_WINDOW - 1) :])
+    else:
+        recent = viewers.last_creators(snapshot, query.excluded_ids[-(CREATOR_WINDOW - 1) :].tolist())
+    return FeedRequest(
+        endpoint=endpoint,
+        pattern=pattern,
+        size=query.size,
+        excluded_ids=excluded,
+        recent_creators=recent,
+        shown_flows=_rows(snapshot.flows, session.shown_flows),
+    )
+
+
+def _rows(flows: Flows, ids: Sequence[int]) -> Indices:
+    """Flow ids → their rows, without those that are not served any more."""
+    if not ids or not len(flows.id):
+        return np.zeros(0, np.int32)
+    wanted = np.asarray(ids, np.int64)
+    rows: Ints = np.minimum(np.searchsorted(flows.id, wanted), len(flows.id) - 1)
+    found: Indices = rows[flows.id[rows] == wanted].astype(np.int32)
+    return found
+
+
+def _record(service: Service, metrics: Metrics, feed_id: str, feed: Callable[[], ServedFeed]) -> None:
+    """A feed goes out whatever happens here."""
+    try:
+        service.recorder.served(feed())
+    except Exception:
+        metrics.unrecorded.inc()
+        log.exception("Feed %s went out but could not be recorded", feed_id)
+
+
+def _served(snapshot: Snapshot, slot: Slot) -> ServedItem:
+    catalogue = _catalogue(snapshot, slot)
+    begin, end = catalogue.url_start[slot.index : slot.index + 2]
+    return ServedItem(
+        kind=slot.kind,
+        id=int(catalogue.id[slot.index]),
+        pool=slot.pool,
+        probability=slot.probability,
+        url=catalogue.url[begin:end].tobytes().decode(),
+    )
+
+
+def _catalogue(snapshot: Snapshot, slot: Slot) -> Videos | Flows:
+    return snapshot.videos if slot.kind is Kind.VIDEO else snapshot.flows
+
+
+def shape(snapshot: Snapshot, slate: Slate, session: Session, *, endpoint: str, feed_id: str) -> bytes:
+    """The response's bytes: the items' encoded bodies joined, each with its pool, and the feed's own fields beside."""
+    ids: list[str] = []
+    items: list[bytes] = []
+    for slot in slate.slots:
+        catalogue = _catalogue(snapshot, slot)
+        begin, end = catalogue.json_start[slot.index : slot.index + 2]
+        items.append(catalogue.json[begin : end - 1].tobytes() + _TAIL[slot.pool])
+        ids.append(str(catalogue.id[slot.index]))
+    beside: dict[str, Any] = {
+        "feed_id": feed_id,
+        "session_id": session.session_id,
+        "gave_way": [rule.value for rule in slate.gave_way],
+        "fallbacks": [
+            {"slot": place, "planned": slot.planned.value, "pool": slot.pool.value}
+            for place, slot in enumerate(slate.slots)
+            if slot.pool is not slot.planned
+        ],
+        "snapshot": snapshot.manifest.version,
+    }
+    if session.degraded:
+        beside["degraded"] = True
+    return b"".join(
+        (
+            b'{"statusCode":200,"body":{"',
+            _IDS_NAME[endpoint],
+            b'":',
+            _encode(ids),
+            b',"items":[',
+            b",".join(items),
+            b"],",
+            _encode(beside)[1:],
+            b"}",
+        )
+    )

@@ -1,0 +1,126 @@
+"""What surrounds every request: its id, its time, the security headers, the body limit, the last resort.
+
+Pure ASGI: a few microseconds each, where the framework's base class costs a task per request.
+"""
+
+import logging
+import re
+import time
+import uuid
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from talentfeed.api.bodies import MAX_BODY_BYTES
+from talentfeed.api.metrics import Metrics
+from talentfeed.api.problems import Problem, RefusedError, answer
+
+log = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_HEADERS = (
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("cache-control", "no-store"),
+)
+
+
+class RequestContext:
+    """Gives each request its id (the client's X-Request-ID where well formed), headers, and a place in /metrics."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        asked = Headers(scope=scope).get("x-request-id", "")
+        request_id = asked if _REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS:
+                    headers.setdefault(name, value)
+                headers["x-request-id"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        finally:
+            path = getattr(scope.get("route"), "path", "unmatched")
+            self.metrics.request(path, status, time.perf_counter() - started)
+        return None
+
+
+class LastResort:
+    """Whatever nobody foresaw: logged with its trace, answered with a 500 that tells nothing of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        begun = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        except ClientDisconnect:
+            log.debug("The client of %s left before its body was read", scope["path"])
+        except Exception:
+            request_id = scope["state"]["request_id"]
+            log.exception("Request %s (%s %r) failed", request_id, scope["method"], scope["path"])
+            if not begun:  # otherwise the server closes the connection: half an answer must not look whole
+                problem = Problem(
+                    "request", request_id, "nothing is wrong with it as far as we know: our log has it by this id"
+                )
+                await answer(HTTPStatus.INTERNAL_SERVER_ERROR, [problem])(scope, receive, send)
+        return None
+
+
+class BodyLimit:
+    """413 for a body over 1 MiB, by its Content-Length or, where it has none, as soon as so much has come."""
+
+    def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > self.limit):
+            refused = self._refused(f"{declared} bytes")
+            return await answer(refused.status, refused.problems)(scope, receive, send)
+        received = 0
+
+        async def limited_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise self._refused(f"over {self.limit} bytes")
+            return message
+
+        return await self.app(scope, limited_receive, send)
+
+    def _refused(self, size: str) -> RefusedError:
+        return RefusedError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, [Problem("body", size, f"at most {self.limit} bytes (1 MiB)")]
+        )

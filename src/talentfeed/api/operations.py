@@ -1,0 +1,117 @@
+"""What operators and probes call: reload, flush, health, metrics, and the page at the root."""
+
+import dataclasses
+import hmac
+import logging
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from talentfeed import __version__
+from talentfeed.api.metrics import Metrics
+from talentfeed.api.problems import Problem, RefusedError
+from talentfeed.api.service import Service
+from talentfeed.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ADMIN_HEADER = "X-Admin-Key"
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def require_admin(request: Request, settings: Settings) -> None:
+    """Let through who shows one of the configured keys. Raises RefusedError 401 or 403.
+
+    Every key is compared, each in constant time, so that the answer's time tells nothing about them.
+    """
+    keys = [key.get_secret_value().encode() for key in settings.admin_api_key]
+    if not keys:
+        how = "no admin key is configured, so admin calls are refused: set ADMIN_API_KEY and restart"
+        raise RefusedError(HTTPStatus.FORBIDDEN, [Problem(ADMIN_HEADER, None, how)])
+    shown = request.headers.get(ADMIN_HEADER, "").encode("latin-1")
+    if not shown:
+        raise RefusedError(
+            HTTPStatus.UNAUTHORIZED,
+            [Problem(ADMIN_HEADER, None, "an admin key in this header")],
+            {"WWW-Authenticate": f'ApiKey header="{ADMIN_HEADER}"'},
+        )
+    if not any([hmac.compare_digest(shown, key) for key in keys]):  # noqa: C419 - a generator would stop at the first
+        log.warning("Refused an admin call to %r: wrong key", request.url.path)
+        raise RefusedError(HTTPStatus.FORBIDDEN, [Problem(ADMIN_HEADER, "(not shown)", "a valid admin key")])
+
+
+def reload_endpoint(service: Service) -> Handler:
+    """Build and swap; feeds go on from the snapshot they have."""
+
+    async def reload(request: Request) -> Response:
+        require_admin(request, service.settings)
+        result = await service.reload()
+        return _json(
+            {
+                "statusCode": 200,
+                "body": {
+                    "version": result.version,
+                    "changed": result.changed,
+                    "seconds": result.seconds,
+                    "counts": dict(result.counts),
+                    "skipped": dict(result.skipped),
+                },
+            }
+        )
+
+    return reload
+
+
+def flush_endpoint(service: Service) -> Handler:
+    """Write what waits to activity_log now; for the operator's command where the store is in this process."""
+
+    async def flush(request: Request) -> Response:
+        require_admin(request, service.settings)
+        return _json({"statusCode": 200, "body": dataclasses.asdict(await service.flush())})
+
+    return flush
+
+
+def root_endpoint(service: Service) -> Handler:
+    """Name, status, version."""
+
+    async def root(_: Request) -> Response:
+        status = "ok" if service.serving is not None else "starting"
+        return _json({"name": "talentfeed", "status": status, "version": __version__})
+
+    return root
+
+
+async def live(_: Request) -> Response:
+    """The process answers; nothing more is asked of it here."""
+    return _json({"status": "ok"})
+
+
+def ready_endpoint(service: Service) -> Handler:
+    """200 while feeds can be served, be it degraded; 503 while there is no snapshot."""
+
+    async def ready(_: Request) -> Response:
+        health = await service.health()
+        serving = service.serving is not None
+        return _json(health, HTTPStatus.OK if serving else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    return ready
+
+
+def metrics_endpoint(metrics: Metrics) -> Handler:
+    """Prometheus' text format."""
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    return show_metrics
+
+
+def _json(body: Any, status: int = HTTPStatus.OK) -> Response:
+    headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return Response(msgspec.json.encode(body), status_code=status, headers=headers, media_type="application/json")

@@ -1,0 +1,114 @@
+"""What the door needs of the service behind it. `wiring.Service` is one; a test may hand its own parts."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from talentfeed.activity.recorder import ServedFeed
+    from talentfeed.activity.sessions import Session
+    from talentfeed.contracts import Activity, Snapshot
+    from talentfeed.ranking.feed import Ranker
+    from talentfeed.settings import Settings
+
+
+class Serving(Protocol):
+    """What a request reads; it stays whole while another is swapped in."""
+
+    @property
+    def snapshot(self) -> "Snapshot": ...
+    @property
+    def ranker(self) -> "Ranker": ...
+    @property
+    def loaded_at(self) -> float:
+        """Seconds since 1970, UTC."""
+
+
+class SessionReader(Protocol):
+    """Reads what earlier requests left behind."""
+
+    async def read(self, user_id: int, session_id: str | None, *, endpoint: str) -> "Session":
+        """The session, or an empty one that says it is degraded. Never raises for a store's trouble."""
+
+
+class ActivityRecorder(Protocol):
+    """Keeps what was served and what clients report."""
+
+    @property
+    def lost_served(self) -> int:
+        """Records of served items that had to be dropped."""
+
+    def served(self, feed: "ServedFeed") -> None:
+        """Take note of a feed. Never blocks."""
+
+    async def report(self, activities: Sequence["Activity"]) -> int:
+        """Store client events durably; how many. Raises StoreUnavailableError where that is not possible now."""
+
+
+class FlushCounters(Protocol):
+    """What flushing has done so far."""
+
+    @property
+    def flushed(self) -> int: ...
+    @property
+    def batches(self) -> int: ...
+    @property
+    def failures(self) -> int: ...
+    @property
+    def quarantined(self) -> int: ...
+
+
+class ReloadCounters(Protocol):
+    """What reloading has done so far."""
+
+    @property
+    def reloads(self) -> int: ...
+    @property
+    def failures(self) -> int: ...
+
+
+class ReloadResult(Protocol):
+    """What a reload did."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def changed(self) -> bool: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+    @property
+    def skipped(self) -> Mapping[str, int]: ...
+
+
+class Service(Protocol):
+    """The parts of one serving process that requests touch."""
+
+    @property
+    def settings(self) -> "Settings": ...
+    @property
+    def serving(self) -> Serving | None:
+        """None before there is a snapshot."""
+
+    @property
+    def sessions(self) -> SessionReader: ...
+    @property
+    def recorder(self) -> ActivityRecorder: ...
+    @property
+    def flusher(self) -> FlushCounters: ...
+    @property
+    def live(self) -> ReloadCounters: ...
+
+    def clock(self) -> float:
+        """Now, or the fixed day; seconds since 1970, UTC."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def reload(self) -> ReloadResult:
+        """Raises TalentFeedError with the reason; what was served goes on."""
+
+    async def flush(self) -> Any:
+        """Write what waits to `activity_log`; a dataclass of counts."""
+
+    async def health(self) -> dict[str, Any]:
+        """status, snapshot, stores, degraded."""
