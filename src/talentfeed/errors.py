@@ -29,6 +29,10 @@ class PatternError(TalentFeedError):
     """A slot pattern or preset names an unknown pool, or is empty."""
 
 
+class RowsRefusedError(TalentFeedError):
+    """The database refuses one or more rows for what is in them: trying again does not help, leaving them out does."""
+
+
 class StoreUnavailableError(TalentFeedError):
     """Redis or the database does not answer now; the caller degrades or asks the client to come back."""
 

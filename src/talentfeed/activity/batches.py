@@ -1,0 +1,127 @@
+"""Redis' side of the flush: what waits becomes a batch under a lease; a batch is dropped, cut, or set aside."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from talentfeed.activity import keys, scripts
+
+PAGE = 200  # users looked at in one step
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Claimed activities as they are stored. What is in a batch never changes."""
+
+    id: str
+    payloads: Sequence[bytes]  # oldest first within each user
+
+
+class Batches:
+    """Each method is one atomic step. All raise redis.RedisError or OSError; then the step was done or was not."""
+
+    def __init__(self, redis: Redis, *, lease: float, threshold: int) -> None:
+        """`lease`: seconds after which anybody may take over a batch; `threshold`: as the recorder's."""
+        self._redis = redis
+        self._lease = lease
+        self._threshold = threshold
+        self._claim = redis.register_script(scripts.CLAIM)
+        self._expired = redis.register_script(scripts.EXPIRED)
+        self._take_over = redis.register_script(scripts.TAKE_OVER)
+        self._drop = redis.register_script(scripts.DROP)
+        self._split = redis.register_script(scripts.SPLIT)
+        self._quarantine = redis.register_script(scripts.QUARANTINE)
+        self._keep = redis.register_script(scripts.KEEP)
+
+    async def now(self) -> float:
+        """Redis' own time, in seconds: what the index of waiting users is kept in."""
+        seconds, micros = await self._redis.time()
+        return float(seconds) + float(micros) / 1e6
+
+    async def users(self, *, until: float) -> list[int]:
+        """Up to `PAGE` users with something waiting since `until` or before, longest first."""
+        found: Any = await self._redis.zrangebyscore(keys.WAITING, "-inf", until, start=0, num=PAGE)
+        return [int(user) for user in found]
+
+    async def full_users(self) -> list[int]:
+        """Up to `PAGE` users at or above the threshold."""
+        found: Any = await self._redis.srandmember(keys.FULL, PAGE)
+        return [int(user) for user in found]
+
+    async def oldest_waiting(self) -> float | None:
+        """Since when the longest waiting activity waits, at most."""
+        found: Any = await self._redis.zrange(keys.WAITING, 0, 0, withscores=True)
+        return float(found[0][1]) if found else None
+
+    async def claim(self, batch_id: str, users: Sequence[int], most: int) -> Batch | None:
+        """Move up to `most` of these users' oldest activities into a new batch. None: nothing was waiting."""
+        names = [keys.WAITING, keys.FULL, keys.FLUSHING, keys.batch(batch_id)]
+        names += [keys.user_activity(user) for user in users]
+        found = await self._claim(keys=names, args=[batch_id, most, self._lease, self._threshold, *users])
+        return Batch(batch_id, found) if found else None
+
+    async def expired(self, most: int = 100) -> list[str]:
+        """Batches whose holder has not come back."""
+        found = await self._expired(keys=[keys.FLUSHING], args=[most])
+        return [name.decode() for name in found]
+
+    async def take_over(self, batch_id: str, *, ours: bool = False) -> Batch | None:
+        """Hold a batch whose lease is over, or one of ours. None: it is done, or another's."""
+        names = [keys.FLUSHING, keys.batch(batch_id)]
+        found = await self._take_over(keys=names, args=[batch_id, self._lease, int(ours)])
+        return Batch(batch_id, found) if found else None
+
+    async def drop(self, batch_id: str) -> None:
+        """The database has it."""
+        await self._drop(keys=[keys.FLUSHING, keys.batch(batch_id)], args=[batch_id])
+
+    async def split(self, batch: Batch, pieces: Sequence[Sequence[int]]) -> list[Batch]:
+        """Cut a batch into pieces (ranks in it), each a batch under our lease. [] : another has cut or ended it."""
+        made = [Batch(f"{batch.id}.{n}", [batch.payloads[rank] for rank in piece]) for n, piece in enumerate(pieces)]
+        args: list[str | int | float] = [batch.id, self._lease]
+        for piece, ranks in zip(made, pieces, strict=True):
+            args += [piece.id, len(ranks), *ranks]
+        names = [keys.FLUSHING, keys.batch(batch.id), *(keys.batch(piece.id) for piece in made)]
+        return made if await self._split(keys=names, args=args) else []
+
+    async def quarantine(self, batch: Batch, reason: str, *, at: float) -> bool:
+        """Set a batch of one activity aside, with the reason. False: another has ended it."""
+        entry = Quarantined(batch.id, reason, at, batch.payloads[0].decode("utf-8", "backslashreplace"))
+        names = [keys.FLUSHING, keys.batch(batch.id), keys.QUARANTINED]
+        return bool(await self._quarantine(keys=names, args=[batch.id, msgspec.json.encode(entry)]))
+
+    async def quarantined(self, most: int = 100) -> "list[Quarantined]":
+        """The oldest entries that were set aside."""
+        found: Any = await self._redis.lrange(keys.QUARANTINED, 0, most - 1)
+        return [msgspec.json.decode(entry, type=Quarantined) for entry in found]
+
+    async def keep(self, *, ttl: int) -> None:
+        """Give what waits its whole life again: while the database is away nothing may expire."""
+        start = 0
+        while True:
+            users: Any = await self._redis.zrange(keys.WAITING, start, start + PAGE - 1)
+            if not users:
+                return
+            await self._keep(keys=[keys.user_activity(int(user)) for user in users], args=[ttl])
+            start += PAGE
+
+    async def waiting_users(self) -> int:
+        """How many users have something waiting."""
+        return int(await self._redis.zcard(keys.WAITING))
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """An activity that was set aside."""
+
+    batch_id: str
+    reason: str
+    at: float  # seconds
+    payload: str  # as it was stored; bytes that are no UTF-8 as \\xNN
+
+
+def halves(size: int) -> list[Iterable[int]]:
+    """The ranks of a batch of `size` > 1 as two pieces."""
+    return [range(size // 2), range(size // 2, size)]

@@ -1,0 +1,225 @@
+"""An activity as JSON, as a row of `activity_log`, and as an event of the viewer. SPEC 8."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from talentfeed.contracts import Activity, Event, EventType, Kind
+from talentfeed.errors import TalentFeedError
+
+VIDEO, FLOW = "resume", "challenge"
+ITEM_TYPES = {Kind.VIDEO: VIDEO, Kind.FLOW: FLOW}
+KINDS = {name: kind for kind, name in ITEM_TYPES.items()}
+
+Row = dict[str, Any]
+
+_ACTION: dict[str, str] = {
+    EventType.VIDEO_VIEW: "view"
+}  # in the tags of a description; the other types are their own tag
+_MAX_ID = 2**63 - 1
+
+
+class UndecodableActivityError(TalentFeedError):
+    """What was stored is not an activity."""
+
+
+class Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An activity as it is stored: the fields of `contracts.Activity`; those that are None are left out."""
+
+    event_type: str
+    event_id: str
+    user_id: int
+    timestamp: str
+    source: str
+    video_id: int | None = None
+    item_type: str | None = None  # left out where there is no item
+    video_url: str | None = None
+    position: int | None = None
+    feed_type: str | None = None
+    session_id: str | None = None
+    feed_id: str | None = None
+    pool: str | None = None
+    probability: float | None = None
+    value: float | None = None
+    watch_ratio: float | None = None
+    size: int | None = None
+    extra: dict[str, Any] | None = None
+
+
+class _Recent(msgspec.Struct, array_like=True):
+    """An event of the viewer, small and quick to read: a feed reads up to 200 of them."""
+
+    event_type: str
+    kind: int
+    item_id: int
+    at: float
+    value: float | None = None
+    watch_ratio: float | None = None
+
+
+_FIELDS = tuple(field.name for field in fields(Activity))
+_encoder = msgspec.json.Encoder()
+_wire = msgspec.json.Decoder(Wire)
+_recent = msgspec.json.Decoder(_Recent)
+_recents = msgspec.json.Decoder(list[_Recent])
+
+
+def timestamp(at: float) -> str:
+    """Seconds since 1970 → ISO 8601, UTC, milliseconds, Z."""
+    whole = datetime.fromtimestamp(at, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{whole.microsecond // 1000:03d}Z"
+
+
+def seconds(text: str) -> float:
+    """An activity's timestamp → seconds since 1970 UTC; one without a zone is UTC. Raises ValueError."""
+    at = datetime.fromisoformat(text)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def wire(activity: Activity) -> Wire:
+    """The activity as it is stored."""
+    values = {name: getattr(activity, name) for name in _FIELDS}
+    if activity.video_id is None:
+        values["item_type"] = None
+    if activity.extra is not None:
+        values["extra"] = dict(activity.extra)
+    return Wire(**values)
+
+
+def encode(activity: Activity | Wire) -> bytes:
+    """→ JSON, UTF-8. Raises UndecodableActivityError for text that UTF-8 cannot hold."""
+    try:
+        return _encoder.encode(activity if isinstance(activity, Wire) else wire(activity))
+    except (UnicodeEncodeError, OverflowError, TypeError) as error:
+        raise UndecodableActivityError(f"An activity cannot be written as JSON: {error}") from error
+
+
+def read(payload: bytes | str) -> Wire:
+    """JSON → what is stored, checked: ids within 64 bits, a timestamp that is one.
+
+    Raises UndecodableActivityError with the reason.
+    """
+    try:
+        found = _wire.decode(payload)
+        seconds(found.timestamp)
+    except (msgspec.MsgspecError, ValueError) as error:  # also UnicodeDecodeError
+        raise UndecodableActivityError(f"Not an activity: {error}") from error
+    for value in (found.user_id, found.video_id):
+        if value is not None and not 0 <= value <= _MAX_ID:
+            raise UndecodableActivityError(f"Not an activity: id {value} is outside of 0 … 2^63-1")
+    if found.video_id is None and found.event_type != EventType.FEED_REQUEST:
+        raise UndecodableActivityError(f"Not an activity: a {found.event_type!r} names no item")
+    if found.item_type is not None and found.item_type not in KINDS:
+        raise UndecodableActivityError(f"Not an activity: item_type {found.item_type!r}; known: {', '.join(KINDS)}")
+    return found
+
+
+def decode(payload: bytes | str) -> Activity:
+    """JSON → activity. Raises UndecodableActivityError."""
+    found = read(payload)
+    values = {name: getattr(found, name) for name in _FIELDS}
+    values["item_type"] = found.item_type or VIDEO
+    return Activity(**values)
+
+
+def decode_all(payloads: Iterable[bytes | str]) -> tuple[list[Activity], int]:
+    """→ the activities, and how many of the payloads were none and are left out."""
+    activities, skipped = [], 0
+    for payload in payloads:
+        try:
+            activities.append(decode(payload))
+        except UndecodableActivityError:
+            skipped += 1
+    return activities, skipped
+
+
+# ---------------------------------------------------------------- the viewer's events
+
+
+def encode_event(activity: Activity) -> bytes:
+    """A client's activity → what `recent:{user_id}` keeps of it. Its `video_id` must be set."""
+    if activity.video_id is None:
+        raise UndecodableActivityError(f"A {activity.event_type} names no item")
+    return _encoder.encode(
+        _Recent(
+            activity.event_type,
+            int(KINDS[activity.item_type]),
+            activity.video_id,
+            seconds(activity.timestamp),
+            activity.value,
+            activity.watch_ratio,
+        )
+    )
+
+
+def decode_events(payloads: Sequence[bytes]) -> list[Event]:
+    """What `recent:{user_id}` holds → events, in the same order; what is none is left out."""
+    try:
+        found = _recents.decode(b"[" + b",".join(payloads) + b"]")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found = []
+        for payload in payloads:
+            try:
+                found.append(_recent.decode(payload))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+    return [
+        Event(
+            event_type=one.event_type,
+            kind=Kind(one.kind),
+            item_id=one.item_id,
+            at=one.at,
+            value=one.value,
+            watch_ratio=one.watch_ratio,
+        )
+        for one in found
+        if one.kind in KINDS.values()
+    ]
+
+
+# ---------------------------------------------------------------- the row
+
+
+class Rows:
+    """Stored activities → rows of `activity_log`."""
+
+    def __init__(
+        self,
+        *,
+        resume_subject_type: str = r"App\Interacpedia\Resumes\Resume",
+        challenge_subject_type: str = r"App\Interacpedia\Challenges\Challenge",
+    ) -> None:
+        self._subject_types: Mapping[str, str] = {VIDEO: resume_subject_type, FLOW: challenge_subject_type}
+
+    def row(self, payload: bytes | str) -> Row:
+        """→ the row's columns but for `id`. `properties` is the JSON as it was stored.
+
+        `created_at` is UTC text in whole seconds, cut and not rounded: a rounded one could lie in the future.
+        Raises UndecodableActivityError.
+        """
+        found = read(payload)
+        item_type = found.item_type or VIDEO
+        subject = found.video_id
+        if found.event_type == EventType.FEED_REQUEST:
+            tags = ["#feed", "#request", f"#{found.feed_type or 'total'}"]
+            url = f"/api/search/{found.feed_type or 'total'}"
+        else:
+            tags = ["#video", f"#{_ACTION.get(found.event_type, found.event_type)}"]
+            tags += [f"#{found.feed_type}"] if found.feed_type else []
+            url = f"/api/search/feed/video/{subject}"
+        at = datetime.fromtimestamp(seconds(found.timestamp), UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return {
+            "log_name": "app",
+            "description": " ".join(tags),
+            "subject_id": subject,
+            "subject_type": None if subject is None else self._subject_types[item_type],
+            "causer_id": found.user_id,
+            "causer_type": r"App\User",
+            "properties": payload.decode() if isinstance(payload, bytes) else payload,
+            "url": url,
+            "created_at": at,
+            "updated_at": at,
+        }

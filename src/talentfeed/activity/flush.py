@@ -1,0 +1,265 @@
+"""Redis → `activity_log`, each activity once. docs/exactly-once.md tells why, crash point by crash point."""
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from talentfeed.activity import codec
+from talentfeed.activity.batches import PAGE, Batch, Batches, halves
+from talentfeed.errors import RowsRefusedError, SourceError, StoreUnavailableError
+
+log = logging.getLogger(__name__)
+
+BATCH = 1_000  # activities written in one transaction
+AWAY = (StoreUnavailableError, SourceError, RedisError, OSError)  # come back later; nothing is lost meanwhile
+
+
+class ActivityLog(Protocol):
+    """Where activities end up. `stores.database` has the real one."""
+
+    async def write(self, batch_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Ledger row and rows in one transaction. False: this batch was committed before.
+
+        Raises RowsRefusedError (nothing is written: a row's content, or the batch was abandoned),
+        StoreUnavailableError, SourceError (it may have been written).
+        """
+        ...
+
+    async def abandon(self, batch_id: str) -> bool:
+        """Nobody will ever write this batch whole: its pieces go on. False: it was committed before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlushReport:
+    """What one flush did."""
+
+    flushed: int = 0  # activities that this flush brought into `activity_log`
+    batches: int = 0
+    quarantined: int = 0
+    waiting_users: int | None = None  # with something left in Redis; None: Redis does not say
+    seconds: float = 0.0
+    error: str | None = None  # why it ended early; the rest stays in Redis
+
+
+class Flusher:
+    """Any number of them, in any number of processes, may flush the same users at the same time."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        activity_log: ActivityLog,
+        *,
+        rows: codec.Rows | None = None,
+        threshold: int = 50,
+        interval: float = 900.0,
+        activity_ttl: int = 86_400,
+        lease: float = 60.0,
+        poll: float = 1.0,
+        batch_size: int = BATCH,
+    ) -> None:
+        """Seconds: `interval` between flushes of everybody, `poll` between looks for users at the `threshold`,
+        `activity_ttl` that waiting lists are given again, `lease` after which others take over a batch.
+        """
+        self._batches = Batches(redis, lease=lease, threshold=threshold)
+        self._log = activity_log
+        self._rows = rows or codec.Rows()
+        self._interval = interval
+        self._poll = poll
+        self._ttl = activity_ttl
+        self._size = batch_size
+        self._one_at_a_time = asyncio.Lock()
+        self._ours: set[str] = set()  # batches that may exist under our lease
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._kept = 0.0  # monotonic time of the last `keep`
+        self.flushed = 0
+        self.batches = 0
+        self.quarantined = 0
+        self.failures = 0
+        self.last_error: str | None = None
+        self.oldest_waiting: float | None = None  # seconds, by Redis' clock
+
+    # ------------------------------------------------------------ when
+
+    async def start(self) -> None:
+        """Flush in the background."""
+        if self._task is None:
+            self._stop.clear()
+            self._task = asyncio.create_task(self.run(), name="flusher")
+
+    async def stop(self, *, patience: float = 20.0) -> FlushReport:
+        """End the loop, then flush everybody a last time, within `patience` seconds; the rest waits in Redis."""
+        self._stop.set()
+        if self._task is not None:
+            _, late = await asyncio.wait([self._task], timeout=patience)
+            for task in late:
+                task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+        try:
+            async with asyncio.timeout(patience):
+                return await self.flush_all()
+        except TimeoutError:
+            return FlushReport(error=f"not done within {patience:g} s; the rest waits in Redis")
+
+    async def run(self) -> None:
+        """Until `stop`: users at the threshold at once, everybody each interval, backing off while a store is away."""
+        due = time.monotonic() + self._interval
+        pause = self._poll
+        while not await self._stopped_within(pause):
+            if time.monotonic() >= due:
+                report = await self.flush_all()
+                due = time.monotonic() + self._interval
+            else:
+                report = await self._guarded(self._flush_full)
+            if report.error is None:
+                pause = self._poll
+            else:
+                due = min(due, time.monotonic() + 60.0)
+                pause = min(2 * pause, 30.0) * random.uniform(0.8, 1.2)
+
+    async def flush_all(self) -> FlushReport:
+        """Everything that waits now, and batches that somebody left behind. Never raises for a store's sake."""
+        return await self._guarded(self._flush_everybody)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _guarded(self, flush: Callable[[], Awaitable[None]]) -> FlushReport:
+        async with self._one_at_a_time:
+            began, before = time.monotonic(), (self.flushed, self.batches, self.quarantined)
+            error = None
+            try:
+                await flush()
+            except AWAY as problem:
+                error = f"{type(problem).__name__}: {problem}"
+                self._note(error)
+            else:
+                if self.last_error is not None:
+                    log.info("Flushing works again")
+                self.last_error = None
+            waiting = await self._look_after(away=error is not None)
+            return FlushReport(
+                flushed=self.flushed - before[0],
+                batches=self.batches - before[1],
+                quarantined=self.quarantined - before[2],
+                waiting_users=waiting,
+                seconds=time.monotonic() - began,
+                error=error,
+            )
+
+    def _note(self, error: str) -> None:
+        self.failures += 1
+        if error != self.last_error:
+            log.warning("Flushing stops for now; what waits stays in Redis (%s)", error)
+        self.last_error = error
+
+    async def _look_after(self, *, away: bool) -> int | None:
+        """While the database is away lists are kept alive, a few times in their life. → users waiting."""
+        try:
+            if away and time.monotonic() - self._kept >= min(self._interval, self._ttl / 4):
+                await self._batches.keep(ttl=self._ttl)
+                self._kept = time.monotonic()
+            self.oldest_waiting = await self._batches.oldest_waiting()
+            return await self._batches.waiting_users()
+        except (RedisError, OSError):
+            return None  # `last_error` says so already, or the next flush will
+
+    # ------------------------------------------------------------ what
+
+    async def _flush_everybody(self) -> None:
+        await self._recover()
+        until = await self._batches.now()
+        while users := await self._batches.users(until=until):
+            await self._claim_and_write(users)
+
+    async def _flush_full(self) -> None:
+        await self._recover()
+        while users := await self._batches.full_users():
+            await self._claim_and_write(users)
+
+    async def _recover(self) -> None:
+        """Batches of ours that an error interrupted, then those that others left behind."""
+        for batch_id in sorted(self._ours):
+            batch = await self._batches.take_over(batch_id, ours=True)
+            if batch is not None:
+                await self._write(batch)
+            self._ours.discard(batch_id)
+        while expired := await self._batches.expired(PAGE):
+            for batch_id in expired:
+                batch = await self._batches.take_over(batch_id)
+                if batch is not None:
+                    await self._write(batch)
+
+    async def _claim_and_write(self, users: Sequence[int]) -> None:
+        batch_id = uuid.uuid4().hex
+        self._ours.add(batch_id)  # before the claim: its answer may be lost
+        batch = await self._batches.claim(batch_id, users, self._size)
+        if batch is not None:
+            await self._write(batch)
+        self._ours.discard(batch_id)
+
+    async def _write(self, batch: Batch) -> None:
+        """Bring a batch we hold to its end: written and dropped, cut into pieces that are, or set aside."""
+        todo = [batch]
+        while todo:
+            one = todo.pop()
+            self._ours.add(one.id)
+            rows, broken = self._decode(one)
+            if broken:
+                todo += await self._isolate(one, broken, next(iter(broken.values())))
+            else:
+                try:
+                    new = await self._log.write(one.id, rows)
+                except RowsRefusedError as refusal:
+                    todo += await self._isolate(one, broken, str(refusal))
+                else:
+                    await self._batches.drop(one.id)
+                    self.batches += new
+                    self.flushed += len(rows) if new else 0
+            self._ours.discard(one.id)
+
+    def _decode(self, batch: Batch) -> tuple[list[codec.Row], dict[int, str]]:
+        """→ rows, and by rank why a payload is no activity."""
+        rows, broken = [], {}
+        for rank, payload in enumerate(batch.payloads):
+            try:
+                rows.append(self._rows.row(payload))
+            except codec.UndecodableActivityError as error:
+                broken[rank] = str(error)
+        return rows, broken
+
+    async def _isolate(self, batch: Batch, broken: Mapping[int, str], reason: str) -> list[Batch]:
+        """The database refuses this batch: its pieces go on, under new ids. → the pieces to write.
+
+        Abandoning it in the ledger comes first: from then on nobody, however late, can commit the batch whole.
+        """
+        if not await self._log.abandon(batch.id):
+            await self._batches.drop(batch.id)
+            return []
+        if len(batch.payloads) == 1:
+            if await self._batches.quarantine(batch, reason, at=time.time()):
+                self.quarantined += 1
+                log.error("An activity is set aside in the list `quarantined`: %s", reason)
+            return []
+        pieces: list[Sequence[int]] = [list(half) for half in halves(len(batch.payloads))]
+        if broken:
+            sound = [rank for rank in range(len(batch.payloads)) if rank not in broken]
+            pieces = [piece for piece in (sound, *([rank] for rank in broken)) if piece]
+        made = await self._batches.split(batch, pieces)
+        self._ours |= {piece.id for piece in made}
+        return made

@@ -1,0 +1,281 @@
+"""Writes down what was served and what clients report. SPEC 8; docs/exactly-once.md says why it is right."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+
+from talentfeed.activity import codec, keys, scripts
+from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
+from talentfeed.activity.sessions import RECENT
+from talentfeed.contracts import CLIENT_EVENTS, Activity, EventType, Kind
+from talentfeed.errors import RowsRefusedError, StoreUnavailableError
+
+__all__ = ["EventLog", "Outbox", "Recorder", "ServedFeed", "ServedItem"]
+
+log = logging.getLogger(__name__)
+
+EVENT_SECONDS = 48 * 3600  # a repeat of an event id within this is the same event
+RECENT_SECONDS = 7 * 86_400
+FLOW_SECONDS = 30 * 86_400
+FLOWS_KEPT = 200
+SESSION_ITEMS = 5_000  # the newest shown of a session; about 200 pages
+DRAIN = 32  # feeds stored in one step
+TRANSIENT = (BusyLoadingError, OutOfMemoryError, ReadOnlyError)  # answers of a Redis that comes back
+
+
+class EventLog(Protocol):
+    """Where client events are committed when Redis dies with the process."""
+
+    async def write_events(self, events: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Ledger key → row. One transaction; → the keys that were new.
+
+        Raises StoreUnavailableError, RowsRefusedError; then nothing is written.
+        """
+        ...
+
+
+class Recorder:
+    """One a process. `served` never blocks; `report` returns once the events are safe."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        outbox: Outbox,
+        event_log: EventLog | None = None,
+        rows: codec.Rows | None = None,
+        activity_ttl: int = 86_400,
+        session_ttl: int = 3_600,
+        threshold: int = 50,
+        report_timeout: float = 2.0,
+    ) -> None:
+        """`event_log` is given where the store is in-process: client events are then committed there first.
+
+        TTLs in seconds; `threshold`: activities of one user from which on they are flushed at once.
+        """
+        self._redis = redis
+        self._outbox = outbox
+        self._event_log = event_log
+        self._rows = rows or codec.Rows()
+        self._activity_ttl = activity_ttl
+        self._session_ttl = session_ttl
+        self._threshold = threshold
+        self._report_timeout = report_timeout
+        self._served_script = redis.register_script(scripts.SERVED)
+        self._report_script = redis.register_script(scripts.REPORT)
+        self._drained = keys.drained(uuid.uuid4().hex)
+        self._drains = 0
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._away = False
+        self.recorded_feeds = 0
+        self.lost_served = 0  # activities of served feeds that were never stored
+        self.reported = 0  # client events acknowledged, repeats included
+        self.repeats = 0
+
+    # ------------------------------------------------------------ what was served
+
+    def served(self, feed: ServedFeed) -> None:
+        """Remember a feed that went out. Returns at once; the same user's next request sees it already."""
+        lost = self._outbox.put(feed)
+        if lost is not None:
+            self.lost_served += lost.records
+        self._wake.set()
+
+    async def start(self) -> None:
+        """Begin to store what is served."""
+        if self._task is None:
+            self._stopping = False
+            self._task = asyncio.create_task(self._drain(), name="recorder")
+
+    async def stop(self, *, patience: float = 5.0) -> None:
+        """Store what is left, for at most `patience` seconds; the rest is counted as lost."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            _, late = await asyncio.wait([self._task], timeout=patience)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(self._task, return_exceptions=False) if not late else await asyncio.wait(late)
+            self._task = None
+        left = self._outbox.take(len(self._outbox))
+        self._lose(left)
+        if left:
+            log.error("Stopped with %d served feeds that could not be stored", len(left))
+
+    async def _drain(self) -> None:
+        while True:
+            self._wake.clear()
+            while feeds := self._outbox.take(DRAIN):
+                try:
+                    await self._store(feeds)
+                except asyncio.CancelledError:
+                    self._lose(feeds)
+                    raise
+            if self._stopping:
+                return
+            await self._wake.wait()
+
+    async def _store(self, feeds: Sequence[ServedFeed]) -> None:
+        """Until it is done: the number of the drain makes a repeat harmless."""
+        self._drains += 1
+        names, args = self._served_arguments(feeds)
+        pause = 0.05
+        while True:
+            try:
+                await self._served_script(keys=names, args=args)
+            except (RedisError, OSError) as error:
+                if isinstance(error, ResponseError) and not isinstance(error, TRANSIENT):
+                    log.exception("Redis refuses %d served feeds; they are lost", len(feeds))
+                    self._lose(feeds)
+                    return
+                if not self._away:
+                    self._away = True
+                    log.warning("Redis does not take served feeds (%s); they wait in memory", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 1.0)
+            else:
+                break
+        if self._away:
+            self._away = False
+            log.info("Redis takes served feeds again")
+        self._outbox.done(feeds)
+        self.recorded_feeds += len(feeds)
+
+    def _lose(self, feeds: Sequence[ServedFeed]) -> None:
+        self._outbox.done(feeds)
+        self.lost_served += sum(feed.records for feed in feeds)
+
+    def _served_arguments(self, feeds: Sequence[ServedFeed]) -> tuple[list[str], list[str | bytes | int | float]]:
+        names = [self._drained, keys.WAITING, keys.FULL]
+        args: list[str | bytes | int | float] = [
+            self._drains,
+            self._activity_ttl,
+            self._session_ttl,
+            SESSION_ITEMS,
+            FLOW_SECONDS,
+            FLOWS_KEPT,
+            self._threshold,
+        ]
+        for feed in feeds:
+            names += [
+                keys.user_activity(feed.user_id),
+                keys.session(feed.user_id, feed.session_id),
+                keys.shown_flows(feed.user_id),
+            ]
+            activities = _activities(feed)
+            items = [f"{codec.ITEM_TYPES[item.kind]}:{item.id}" for item in feed.items]
+            flows = [item.id for item in feed.items if item.kind is Kind.FLOW]
+            args += [feed.user_id, feed.at, len(activities), *activities, len(items), *items, len(flows), *flows]
+        return names, args
+
+    # ------------------------------------------------------------ what clients report
+
+    async def report(self, activities: Sequence[Activity]) -> int:
+        """Take in client events. → how many are acknowledged: all of them, repeats of an event id included.
+
+        They are durable when this returns: accepted by Redis in one atomic step, or, in-process, committed to the
+        database in one transaction. So a call is taken in whole or not at all.
+
+        Raises StoreUnavailableError: nothing is acknowledged, yet all of it may have been stored (an answer that was
+        lost). A retry with the same event ids is then right in either case: each is stored once. With new ids the
+        retry is a second report. Redis knows an id for 48 hours; the ledger of the in-process store keeps it.
+        Raises RowsRefusedError where the database refuses an event for its content: nothing is stored.
+        """
+        unknown = {activity.event_type for activity in activities} - set(CLIENT_EVENTS)
+        if unknown:
+            raise RowsRefusedError(f"Clients do not report {sorted(unknown)}; they report {', '.join(CLIENT_EVENTS)}")
+        try:
+            payloads = [(a, codec.encode(a), codec.encode_event(a)) for a in activities]
+            if self._event_log is not None:
+                new = await self._commit(self._event_log, payloads)
+            else:
+                new = await self._accept(payloads)
+        except codec.UndecodableActivityError as error:
+            raise RowsRefusedError(str(error)) from error
+        self.reported += len(activities)
+        self.repeats += len(activities) - new
+        return len(activities)
+
+    async def warm(self, activities: Iterable[Activity]) -> int:
+        """Fill the viewers' newest events again after an in-process store was lost. Oldest first. → how many."""
+        events = [(a.user_id, codec.encode_event(a)) for a in activities if a.video_id is not None]
+        for start in range(0, len(events), 1000):
+            await self._remember(events[start : start + 1000])
+        return len(events)
+
+    async def _accept(self, payloads: Sequence[tuple[Activity, bytes, bytes]]) -> int:
+        if not payloads:
+            return 0
+        ordinals = {user_id: n for n, user_id in enumerate(dict.fromkeys(a.user_id for a, _, _ in payloads), start=1)}
+        names = [keys.WAITING, keys.FULL]
+        for user_id in ordinals:
+            names += [keys.user_activity(user_id), keys.recent(user_id)]
+        args: list[str | bytes | int] = [EVENT_SECONDS, RECENT, RECENT_SECONDS, self._threshold, len(ordinals)]
+        args += ordinals
+        for activity, payload, event in payloads:
+            names.append(keys.event(activity.user_id, activity.event_id))
+            args += [ordinals[activity.user_id], payload, event]
+        try:
+            async with asyncio.timeout(self._report_timeout):
+                return int(await self._report_script(keys=names, args=args))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailableError(
+                f"Redis did not take the events ({error or type(error).__name__}); send them again"
+            ) from error
+
+    async def _commit(self, event_log: EventLog, payloads: Sequence[tuple[Activity, bytes, bytes]]) -> int:
+        rows: dict[str, codec.Row] = {}
+        events: dict[str, tuple[int, bytes]] = {}
+        for activity, payload, event in payloads:
+            key = keys.event(activity.user_id, activity.event_id)
+            if key not in rows:
+                rows[key] = self._rows.row(payload)
+                events[key] = (activity.user_id, event)
+        new = await event_log.write_events(rows)
+        await self._remember([event for key, event in events.items() if key in new])
+        return len(new)
+
+    async def _remember(self, events: Sequence[tuple[int, bytes]]) -> None:
+        if not events:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for user_id, event in events:
+            pipeline.lpush(keys.recent(user_id), event)
+        for user_id in dict.fromkeys(user_id for user_id, _ in events):
+            pipeline.ltrim(keys.recent(user_id), 0, RECENT - 1)
+            pipeline.expire(keys.recent(user_id), RECENT_SECONDS)
+        try:
+            await pipeline.execute()
+        except (RedisError, OSError):
+            # The events are committed and so acknowledged; the next start warms this list again.
+            log.exception("%d committed events do not count for their viewers yet", len(events))
+
+
+def _activities(feed: ServedFeed) -> list[bytes]:
+    """One `feed_request` and one `video_view` an item; `position` is the slot's number from 0."""
+    at = codec.timestamp(feed.at)
+    common: dict[str, Any] = {"timestamp": at, "source": "feed", "feed_type": feed.endpoint, "user_id": feed.user_id}
+    common |= {"session_id": feed.session_id, "feed_id": feed.feed_id}
+    request = codec.Wire(event_type=EventType.FEED_REQUEST, event_id=feed.feed_id, size=len(feed.items), **common)
+    views = [
+        codec.Wire(
+            event_type=EventType.VIDEO_VIEW,
+            event_id=f"{feed.feed_id}:{position}",
+            video_id=item.id,
+            item_type=codec.ITEM_TYPES[item.kind],
+            video_url=item.url,
+            position=position,
+            pool=item.pool,
+            probability=item.probability,
+            **common,
+        )
+        for position, item in enumerate(feed.items)
+    ]
+    return [codec.encode(one) for one in (request, *views)]

@@ -1,0 +1,198 @@
+"""The Lua that Redis (6 and later) runs: each script is one atomic step. Time is the server's own, never a pod's.
+
+Every key is declared in KEYS. Scripts that write may be repeated after a lost answer: each says why that is harmless.
+"""
+
+_NOW = """
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+"""
+
+# A list without expiry holds a client's acknowledged activities: it must not get one again while they wait. A list that
+# a claim has emptied is gone, so the next push starts anew.
+_PUSH = """
+local function push(list, user, payloads, waiting, full, threshold)
+  local length
+  for first = 1, #payloads, 1000 do
+    length = redis.call('LPUSH', list, unpack(payloads, first, math.min(first + 999, #payloads)))
+  end
+  redis.call('ZADD', waiting, 'NX', now, user)
+  if length >= threshold then redis.call('SADD', full, user) end
+end
+"""
+
+# KEYS: drained:{recorder}, waiting, full, then for each feed: user_activity, session, shown_flows
+# ARGV: number of this drain (a recorder counts up from 1), activity TTL, session TTL, session length, flows' life,
+#       flows kept, threshold, then for each feed: user id, shown at, n activities, activities…, n items, items…,
+#       n flows, flow ids…
+# Repeated, however late: the number is not above the last one done, nothing happens. → 1 if done now, else 0
+SERVED = (
+    _NOW
+    + _PUSH
+    + """
+if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800)
+local next = 8
+local function take()
+  next = next + 1
+  return ARGV[next - 1]
+end
+local function take_list()
+  local n = tonumber(take())
+  local list = {}
+  for i = 1, n do list[i] = take() end
+  return list
+end
+for key = 4, #KEYS, 3 do
+  local user, at = take(), take()
+  local activities, items, flows = take_list(), take_list(), take_list()
+  local list, session, shown = KEYS[key], KEYS[key + 1], KEYS[key + 2]
+  local kept = redis.call('TTL', list) == -1
+  push(list, user, activities, KEYS[2], KEYS[3], tonumber(ARGV[7]))
+  if not kept then redis.call('EXPIRE', list, ARGV[2]) end
+  if #items > 0 then
+    redis.call('RPUSH', session, unpack(items))
+    redis.call('LTRIM', session, -tonumber(ARGV[4]), -1)
+    redis.call('EXPIRE', session, ARGV[3])
+  end
+  if #flows > 0 then
+    for _, flow in ipairs(flows) do redis.call('ZADD', shown, at, flow) end
+    redis.call('ZREMRANGEBYRANK', shown, 0, -tonumber(ARGV[6]) - 1)
+    redis.call('EXPIRE', shown, ARGV[5])
+  end
+end
+return 1
+"""
+)
+
+# KEYS: waiting, full, then for each user: user_activity, recent; then for each activity: event:{user}:{event_id}
+# ARGV: event's life, recent kept, recent's life, threshold, n users, user ids…,
+#       then for each activity: its user's ordinal, the activity, what `recent` keeps
+# Repeated: the event keys are set, nothing happens. → how many were new
+REPORT = (
+    _NOW
+    + _PUSH
+    + """
+local users = tonumber(ARGV[5])
+local fresh, events, new = {}, {}, 0
+for user = 1, users do fresh[user], events[user] = {}, {} end
+local arg = 6 + users
+for key = 3 + 2 * users, #KEYS do
+  if redis.call('SET', KEYS[key], '1', 'NX', 'EX', ARGV[1]) then
+    local user = tonumber(ARGV[arg])
+    table.insert(fresh[user], ARGV[arg + 1])
+    table.insert(events[user], ARGV[arg + 2])
+    new = new + 1
+  end
+  arg = arg + 3
+end
+for user = 1, users do
+  if #fresh[user] > 0 then
+    local list, recent = KEYS[1 + 2 * user], KEYS[2 + 2 * user]
+    push(list, ARGV[5 + user], fresh[user], KEYS[1], KEYS[2], tonumber(ARGV[4]))
+    redis.call('PERSIST', list)
+    redis.call('LPUSH', recent, unpack(events[user]))
+    redis.call('LTRIM', recent, 0, tonumber(ARGV[2]) - 1)
+    redis.call('EXPIRE', recent, ARGV[3])
+  end
+end
+return new
+"""
+)
+
+# The oldest activities of some users become a batch, under a lease.
+# KEYS: waiting, full, flushing, flushing:{batch}, then user_activity of each user
+# ARGV: batch id, most activities, lease (seconds), threshold, then the user ids
+# Repeated: takes more into the same batch; the caller never repeats it and reads the batch back instead.
+# → the activities, oldest first within each user
+CLAIM = (
+    _NOW
+    + """
+local left, taken = tonumber(ARGV[2]), {}
+for i = 5, #KEYS do
+  local user, list = ARGV[i], KEYS[i]
+  if left > 0 then
+    local oldest = redis.call('LRANGE', list, -left, -1)
+    for j = #oldest, 1, -1 do taken[#taken + 1] = oldest[j] end
+    if #oldest > 0 then redis.call('LTRIM', list, 0, -#oldest - 1) end
+    left = left - #oldest
+  end
+  local remaining = redis.call('LLEN', list)
+  if remaining == 0 then redis.call('ZREM', KEYS[1], user) end
+  if remaining < tonumber(ARGV[4]) then redis.call('SREM', KEYS[2], user) end
+end
+if #taken == 0 then return taken end
+for first = 1, #taken, 1000 do
+  redis.call('RPUSH', KEYS[4], unpack(taken, first, math.min(first + 999, #taken)))
+end
+redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), ARGV[1])
+return taken
+"""
+)
+
+# KEYS: flushing. ARGV: most ids. → ids of batches whose lease is over
+EXPIRED = (
+    _NOW
+    + """
+return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+"""
+)
+
+# Somebody takes a batch over; `ours`: its holder comes back to it before the lease is over.
+# KEYS: flushing, flushing:{batch}. ARGV: batch id, lease (seconds), 1 if ours
+# Repeated: the first call took the lease; without `ours` the second gets nothing and the lease runs out again.
+# → its activities; none where it is done, or somebody else's now
+TAKE_OVER = (
+    _NOW
+    + """
+local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not lease or (ARGV[3] ~= '1' and tonumber(lease) > now) then return {} end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+return redis.call('LRANGE', KEYS[2], 0, -1)
+"""
+)
+
+# KEYS: flushing, flushing:{batch}. ARGV: batch id. Repeated: nothing is left to drop.
+DROP = """
+redis.call('DEL', KEYS[2])
+return redis.call('ZREM', KEYS[1], ARGV[1])
+"""
+
+# A refused batch goes on in pieces, each a batch of its own under a lease.
+# KEYS: flushing, flushing:{batch}, then flushing:{piece} of each piece
+# ARGV: batch id, lease (seconds), then for each piece: piece id, n, ranks in the batch (from 0)…
+# Repeated: the batch is gone, nothing happens; whoever came first has cut it. → 1 if cut now
+SPLIT = (
+    _NOW
+    + """
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+local all = redis.call('LRANGE', KEYS[2], 0, -1)
+local arg = 3
+for key = 3, #KEYS do
+  local n = tonumber(ARGV[arg + 1])
+  for i = 1, n do redis.call('RPUSH', KEYS[key], all[tonumber(ARGV[arg + 1 + i]) + 1]) end
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[arg])
+  arg = arg + 2 + n
+end
+redis.call('DEL', KEYS[2])
+redis.call('ZREM', KEYS[1], ARGV[1])
+return 1
+"""
+)
+
+# KEYS: flushing, flushing:{batch}, quarantined. ARGV: batch id, the entry. Repeated: the batch is gone. → 1 if done now
+QUARANTINE = """
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('DEL', KEYS[2])
+redis.call('RPUSH', KEYS[3], ARGV[2])
+return 1
+"""
+
+# While the database is away what waits must not expire. A list without expiry stays so; one that is gone stays gone.
+# KEYS: user_activity of some users. ARGV: activity TTL. Repeated: harmless.
+KEEP = """
+for _, list in ipairs(KEYS) do
+  if redis.call('TTL', list) >= 0 then redis.call('EXPIRE', list, ARGV[1]) end
+end
+return #KEYS
+"""

@@ -1,0 +1,75 @@
+"""Redis, or the in-process store that stands in for it, behind the same client object."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+if TYPE_CHECKING:
+    from fakeredis import FakeServer
+
+# redis-py retries by default and waits 5 s on a socket: with a frozen server a call would hang for most of a minute.
+SOCKET_TIMEOUT = 1.0
+CONNECT_TIMEOUT = 1.0
+PROTOCOL = 2  # RESP3 changes the shape of some answers
+
+_server: "FakeServer | None" = None
+
+
+def shared_server() -> "FakeServer":
+    """The one in-process server of this process. Imports fakeredis, which takes about 0.3 s, on first use."""
+    global _server  # noqa: PLW0603 - two bare in-process clients would share nothing
+    if _server is None:
+        from fakeredis import FakeServer
+
+        _server = FakeServer(server_type="redis", version=(7, 0))
+    return _server
+
+
+def open_redis(
+    *,
+    host: str | None,
+    port: int = 6379,
+    password: str = "",
+    scheme: str = "redis",
+    db: int = 1,
+    ssl_ca: Path | None = None,
+    server: "FakeServer | None" = None,
+) -> Redis:
+    """A client that answers bytes. It connects on first use and again after a loss; it never retries by itself.
+
+    `host` None: the in-process store, on `server` or else on the one that this process shares. `scheme` is `redis`, or
+    `tls` (also `rediss`), which verifies the certificate and the host name against `ssl_ca` or the system's.
+    """
+    if host is None:
+        from fakeredis import FakeAsyncRedis
+
+        client: Redis = FakeAsyncRedis(server=server or shared_server(), db=db, protocol=PROTOCOL)
+        return client
+    tls: dict[str, Any] = {}
+    if scheme in {"tls", "rediss"}:
+        tls = {
+            "ssl": True,
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": str(ssl_ca) if ssl_ca else None,
+        }
+    return Redis(
+        host=host,
+        port=port,
+        db=db,
+        password=password or None,
+        protocol=PROTOCOL,
+        socket_timeout=SOCKET_TIMEOUT,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        **tls,
+    )
+
+
+def is_in_process(client: Redis) -> bool:
+    """True where what the client stores dies with this process."""
+    return type(client).__module__.startswith("fakeredis")

@@ -1,0 +1,90 @@
+"""The stores that one suite runs against: the in-process one, and a real server on a free port."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import redis as blocking
+from redis.asyncio import Redis
+
+from talentfeed.stores.redis import open_redis
+
+
+@dataclass
+class RedisServer:
+    """A real redis-server in a folder of its own, append-only: an answer means that it is on disk."""
+
+    folder: Path
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    arguments: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        program = shutil.which("redis-server")
+        assert program, "redis-server is not installed; `make setup` installs it"
+        if self.port == 0:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+        command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always", *self.arguments]
+        with (self.folder / "redis.log").open("ab") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+        deadline = time.monotonic() + 10
+        with blocking.Redis(port=self.port, socket_timeout=1) as client:
+            while True:
+                with contextlib.suppress(blocking.ConnectionError, blocking.TimeoutError):
+                    if client.ping():
+                        return
+                assert time.monotonic() < deadline, (self.folder / "redis.log").read_text()
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@dataclass
+class Backend:
+    """One store, empty, and clients of it that share what is in it."""
+
+    name: str
+    fake: fakeredis.FakeServer | None = None
+    real: RedisServer | None = None
+
+    def client(self) -> Redis:
+        if self.real is not None:
+            return open_redis(host="127.0.0.1", port=self.real.port, db=1)
+        return open_redis(host=None, server=self.fake)
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """While inside, the store does not answer; what is in it stays."""
+        if self.real is not None:
+            self.real.kill()
+            try:
+                yield
+            finally:
+                self.real.start()
+            return
+        assert self.fake is not None
+        self.fake.connected = False
+        try:
+            yield
+        finally:
+            self.fake.connected = True
+
+
+async def strings(client: Redis, key: str) -> list[bytes]:
+    """A whole list."""
+    found: Any = await client.lrange(key, 0, -1)
+    return list(found)
