@@ -1,16 +1,17 @@
 """The commands: each a few lines over the rooms below."""
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -18,6 +19,8 @@ from talentfeed import __version__, console, logs, remote
 from talentfeed import settings as settings_module
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
+
+Made_ = TypeVar("Made_")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,22 +61,18 @@ def demo(
 
     database = settings.embedded_database
     made = place.describe(database)
-    wanted = {"seed": seed, "scale": scale}
-    fits = (
-        made is not None
-        and made.made_by == "demo"
-        and all(value is None or value == getattr(made, name) for name, value in wanted.items())
-    )
-    if reset or not fits:
+    if reset or not place.is_demo(made, seed=seed, scale=scale):
         from talentfeed.demo.generate import generate
 
-        with _only_user_of(settings):
-            _make_room(settings, reset=reset)
-            with console.progress() as progress:
-                generate(database, scale=scale or 1.0, seed=7 if seed is None else seed, progress=progress)
+        with _only_user_of(settings), console.progress() as progress:
+            _replace_database(
+                settings,
+                lambda path: generate(path, scale=scale or 1.0, seed=7 if seed is None else seed, progress=progress),
+                keep=not (reset and place.is_demo(made)),
+            )
         _build_in_child(None)
     else:
-        console.say(f"Using the data in {database} (made {console.ago(made.now)}); --reset makes it anew.")
+        console.say(f"Using the data in {database}, made {console.ago(made.now)}; --reset makes it anew.")
     settings = _with_demo_key(settings, make=True)
     if serve_it:
         _serve(settings, as_of=None, greet=True)
@@ -91,12 +90,8 @@ def import_(
     settings = _start()
     from talentfeed.demo.dataset import import_dataset
 
-    with _only_user_of(settings):
-        aside = settings.data_dir / "import.tmp.db"
-        with console.progress() as progress:
-            report = import_dataset(folder, aside, progress=progress)
-        _make_room(settings, reset=False)
-        _move(aside, settings.embedded_database)
+    with _only_user_of(settings), console.progress() as progress:
+        report = _replace_database(settings, lambda path: import_dataset(folder, path, progress=progress))
     _build_in_child(_as_of(None, settings))
     console.say("Serve it with:  talentfeed serve")
     console.emit(report.as_json())
@@ -151,7 +146,7 @@ def flush() -> None:
 
         from talentfeed.wiring import flush_once
 
-        report = asyncio.run(flush_once(settings))
+        report = dataclasses.asdict(asyncio.run(flush_once(settings)))
     console.emit(report)
 
 
@@ -168,9 +163,10 @@ def ledger(
     settings = _start()
     import asyncio
 
-    from talentfeed.wiring import create_ledger, ledger_ddl
+    from talentfeed.stores.database import ledger_ddl
+    from talentfeed.wiring import create_ledger
 
-    print(ledger_ddl(settings))
+    print(ledger_ddl("sqlite" if settings.mysql_host is None else "mysql"))
     if create:
         asyncio.run(create_ledger(settings))
         console.say("The ledger is there.")
@@ -253,22 +249,20 @@ def _only_user_of(settings: Settings, *, shared: bool = False) -> Iterator[None]
         yield
 
 
-def _make_room(settings: Settings, *, reset: bool) -> None:
+def _replace_database(settings: Settings, make: Callable[[Path], Made_], *, keep: bool = True) -> Made_:
+    """Make a database beside the embedded one, then put it in its place; the former one is kept under another name."""
     from talentfeed.demo import place
 
     database = settings.embedded_database
-    if not database.exists():
-        return
-    if reset:
-        place.remove(database)
-    else:
-        console.say(f"The former database is kept as {place.set_aside(database)}")
-
-
-def _move(source: Path, target: Path) -> None:
-    from talentfeed.demo import place
-
-    place.move(source, target)
+    draft = database.with_name(f"new-{os.getpid()}.db")
+    result = make(draft)
+    kept = place.install(draft, database)
+    if kept is not None:
+        if keep:
+            console.say(f"The former database is kept as {kept}")
+        else:
+            place.remove(kept)
+    return result
 
 
 def _build_in_child(as_of: float | None) -> None:

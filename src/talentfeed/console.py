@@ -23,7 +23,10 @@ def emit(report: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(report, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
-def ago(moment: float) -> str:
+def ago(moment: float | None) -> str:
+    """How long ago, for a person."""
+    if moment is None:
+        return "some time ago"
     hours = (time.time() - moment) / 3600
     return f"{hours:.0f} hours ago" if hours < 48 else f"{hours / 24:.0f} days ago"
 

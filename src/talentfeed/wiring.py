@@ -7,9 +7,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from talentfeed.activity.codec import Rows
 from talentfeed.activity.flush import Flusher, FlushReport
+from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.contracts import Snapshot
@@ -20,6 +23,9 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
 
 log = logging.getLogger(__name__)
+
+OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a second, ten seconds of a slow Redis
+SESSION_BUDGET = 0.02  # seconds that reading a session may take
 
 
 def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
@@ -47,10 +53,8 @@ class Service:
         self,
         settings: Settings,
         *,
+        stores: "Stores",
         live: LiveSnapshot[Ranker],
-        redis: Any,
-        in_process: bool,
-        activity_log: Any,
         sessions: Sessions,
         recorder: Recorder,
         flusher: Flusher,
@@ -58,9 +62,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.live = live
-        self.redis = redis
-        self.in_process = in_process
-        self.activity_log = activity_log
+        self.stores = stores
         self.sessions = sessions
         self.recorder = recorder
         self.flusher = flusher
@@ -81,9 +83,10 @@ class Service:
         if not self.live.try_load() and self.live.last_error is None:
             log.warning("No snapshot in %s yet; make one with: talentfeed build", self.settings.snapshot_dir)
         await self.recorder.start()
-        if self.in_process:
+        if self.stores.in_process:
             await self._warm()
-        self._tasks = [asyncio.create_task(self.live.watch()), asyncio.create_task(self.flusher.run())]
+        await self.flusher.start()
+        self._tasks = [asyncio.create_task(self.live.watch())]
         if self.settings.reload_interval_seconds > 0:
             self._tasks.append(asyncio.create_task(self.live.reload_every(self.settings.reload_interval_seconds)))
 
@@ -91,7 +94,7 @@ class Service:
         """What clients reported since the snapshot counts again after a restart of an in-process store."""
         since = self.serving.snapshot.manifest.watermark if self.serving else 0.0
         try:
-            await self.recorder.warm(await self.activity_log.recent_client_activities(since))
+            await self.recorder.warm(await self.stores.activity_log.recent_client_activities(since))
         except TalentFeedError as error:
             log.warning("Client events since the last build could not be read back: %s", error)
 
@@ -104,8 +107,8 @@ class Service:
                 await task
         await self.recorder.stop()
         await self.flusher.stop()
-        await self.redis.aclose()
-        await self.activity_log.close()
+        await self.stores.redis.aclose()
+        await self.stores.activity_log.close()
 
     async def reload(self) -> ReloadResult:
         """Build and swap. Raises SnapshotError with the reason; what was served goes on."""
@@ -117,7 +120,10 @@ class Service:
 
     async def health(self) -> dict[str, Any]:
         """What works, what is degraded and since when."""
-        stores = {"redis": await self._probe(self.redis.ping), "database": await self._probe(self.activity_log.ping)}
+        stores = {
+            "redis": await self._probe(self.stores.redis.ping),
+            "database": await self._probe(self.stores.activity_log.ping),
+        }
         degraded: list[dict[str, Any]] = [
             {"part": name, "reason": state} for name, state in stores.items() if state != "ok"
         ]
@@ -147,15 +153,21 @@ class Service:
         return "ok"
 
 
-def wire(settings: Settings, *, as_of: float | None = None) -> Service:
-    """Make a service from settings. Connects to nothing yet.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The connections, made but not yet used."""
 
-    Raises PatternError for a preset or pattern that does not exist, SourceError where the embedded database is absent.
-    """
-    from talentfeed.stores.database import ActivityLog
+    redis: Any
+    in_process: bool
+    activity_log: Any
+    rows: Rows
+
+
+def open_stores(settings: Settings) -> Stores:
+    """Clients for what is written. Raises SourceError where the embedded database is absent."""
+    from talentfeed.stores.database import ActivityLog, sqlite_url
     from talentfeed.stores.redis import open_redis
 
-    in_process = settings.redis_host is None
     redis = open_redis(
         host=settings.redis_host,
         port=settings.redis_port,
@@ -164,20 +176,101 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
         db=settings.redis_db,
         ssl_ca=settings.redis_ssl_ca,
     )
-    activity_log = ActivityLog.sqlite(settings.embedded_database)
-    recorder = Recorder(redis)
+    return Stores(
+        redis=redis,
+        in_process=settings.redis_host is None,
+        activity_log=ActivityLog(sqlite_url(settings.embedded_database)),
+        rows=Rows(
+            resume_subject_type=settings.resume_subject_type,
+            challenge_subject_type=settings.challenge_subject_type,
+        ),
+    )
+
+
+def make_flusher(settings: Settings, stores: Stores) -> Flusher:
+    """Redis → `activity_log`."""
+    return Flusher(
+        stores.redis,
+        stores.activity_log,
+        rows=stores.rows,
+        threshold=settings.flush_threshold_activities,
+        interval=settings.flush_interval_seconds,
+        activity_ttl=settings.activity_ttl_seconds,
+    )
+
+
+def wire(settings: Settings, *, as_of: float | None = None) -> Service:
+    """Make a service from settings. Connects to nothing yet.
+
+    Raises PatternError for a preset or pattern that does not exist, SourceError where the embedded database is absent.
+    """
+    stores = open_stores(settings)
+    outbox = Outbox(capacity=OUTBOX_FEEDS)
     return Service(
         settings,
+        stores=stores,
         live=LiveSnapshot(
             settings.snapshot_dir,
             prepare=ranker_factory(settings),
             build_command=build_command(as_of=as_of),
         ),
-        redis=redis,
-        in_process=in_process,
-        activity_log=activity_log,
-        sessions=Sessions(redis),
-        recorder=recorder,
-        flusher=Flusher(redis, activity_log),
+        sessions=Sessions(stores.redis, outbox=outbox, budget=None if stores.in_process else SESSION_BUDGET),
+        recorder=Recorder(
+            stores.redis,
+            outbox=outbox,
+            event_log=stores.activity_log if stores.in_process else None,
+            rows=stores.rows,
+            activity_ttl=settings.activity_ttl_seconds,
+            session_ttl=settings.session_ttl_seconds,
+            threshold=settings.flush_threshold_activities,
+        ),
+        flusher=make_flusher(settings, stores),
         as_of=as_of,
     )
+
+
+def build_snapshot(
+    settings: Settings, *, as_of: float | None, force: bool, progress: Callable[[str, float], None]
+) -> Any:
+    """Read the platform's database and publish a snapshot; a `snapshot.build.Report`.
+
+    Raises SourceError where the database cannot be read, SnapshotError where the result does not pass its checks.
+    """
+    from talentfeed.snapshot.build import build
+    from talentfeed.snapshot.source import Source
+
+    return build(
+        Source(
+            sqlite=settings.embedded_database,
+            db_timezone=settings.db_timezone,
+            resume_subject_type=settings.resume_subject_type,
+            challenge_subject_type=settings.challenge_subject_type,
+        ),
+        settings.snapshot_dir,
+        now=time.time(),
+        as_of=as_of,
+        blacklist=settings.blacklist_path,
+        media_base_url=settings.media_base_url,
+        force=force,
+        progress=progress,
+    )
+
+
+async def flush_once(settings: Settings) -> FlushReport:
+    """Write what waits in Redis to `activity_log`, once."""
+    stores = open_stores(settings)
+    try:
+        await stores.activity_log.ensure_ledger()
+        return await make_flusher(settings, stores).flush_all()
+    finally:
+        await stores.redis.aclose()
+        await stores.activity_log.close()
+
+
+async def create_ledger(settings: Settings) -> None:
+    """Create the ledger table where it is not there yet."""
+    stores = open_stores(settings)
+    try:
+        await stores.activity_log.ensure_ledger()
+    finally:
+        await stores.activity_log.close()
