@@ -1,0 +1,205 @@
+"""The kernel: (snapshot, policy, viewer, request, now, seed) → Slate. Pure: no I/O, no clock, no global randomness."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talentfeed.contracts import (
+    Bools,
+    FeedRequest,
+    Floats,
+    Kind,
+    Policy,
+    Pool,
+    Slate,
+    Snapshot,
+    Viewer,
+)
+from talentfeed.errors import PatternError, PolicyError
+from talentfeed.ranking import candidates, features, linucb, noise, pools, slate
+from talentfeed.ranking.diversity import SkillIndex
+from talentfeed.ranking.noise import Stream
+from talentfeed.ranking.postings import invert
+from talentfeed.ranking.presets import Preset
+from talentfeed.ranking.shelf import Listing
+
+_KINDS = {"total": (Kind.VIDEO, Kind.FLOW), "discover": (Kind.VIDEO,), "flow": (Kind.FLOW,)}
+LEARNING = (Pool.POPULAR, Pool.AFFINITY, Pool.FRESH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranker:
+    """A snapshot and a policy, with what they imply for every request. Immutable; shared by all threads."""
+
+    snapshot: Snapshot
+    policy: Policy
+    preset: Preset
+    epsilon: float
+    catalogue: features.Catalogue
+    skills: SkillIndex
+    gate: Bools  # (videos,)
+    bandits: Mapping[Pool, linucb.Prepared]
+    bonus: Mapping[Pool, Floats]  # (videos,) what the pool's fixed weights add whatever the viewer and the clock
+    listings: Mapping[Kind, Listing]
+    counters: Mapping[Kind, NDArray[np.uint64]]  # (items,) for the noise
+
+
+def initial_policy() -> Policy:
+    """The policy that nothing was learned for: version `initial`."""
+    return Policy(version="initial", bandits={pool: linucb.initial() for pool in LEARNING})
+
+
+def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: float | None = None) -> Ranker:
+    """Derive once what does not depend on the request. `epsilon` stands in for the preset's.
+
+    Raises PolicyError if a pool's bandit is missing or damaged, or epsilon is no share.
+    """
+    share = preset.epsilon if epsilon is None else epsilon
+    if not 0.0 <= share <= 1.0:
+        raise PolicyError(f"epsilon {share}: the share of exploration is between 0 and 1")
+    missing = [pool for pool in LEARNING if pool not in policy.bandits]
+    if missing:
+        raise PolicyError(f"policy {policy.version}: no bandit for {', '.join(missing)}; start from the initial policy")
+    videos, flows = snapshot.videos, snapshot.flows
+    fixed = np.asarray(videos.features)
+    by_creator = invert(videos.creator, snapshot.n_creators)
+    return Ranker(
+        snapshot=snapshot,
+        policy=policy,
+        preset=preset,
+        epsilon=share,
+        catalogue=features.Catalogue.of(videos, snapshot.skills, by_creator),
+        skills=SkillIndex.of(videos.tokens, snapshot.skills.n),
+        gate=fixed[:, 12] > 0,
+        bandits={
+            pool: linucb.prepare(
+                policy.bandits[pool], fixed, features.MOVING, alpha=preset.of(pool).alpha, beta=preset.of(pool).beta
+            )
+            for pool in LEARNING
+        },
+        bonus={pool: pools.fixed_bonus(fixed, preset.of(pool)) for pool in LEARNING},
+        listings={
+            Kind.VIDEO: Listing(videos.creator, by_creator),
+            Kind.FLOW: Listing(flows.creator, invert(flows.creator, snapshot.n_creators)),
+        },
+        counters={Kind.VIDEO: noise.counters(videos.id), Kind.FLOW: noise.counters(flows.id)},
+    )
+
+
+def rank(ranker: Ranker, viewer: Viewer, request: FeedRequest, *, now: float, seed: int) -> Slate:
+    """One page. `now` is in seconds UTC; `seed`, of up to 128 bits, is all the chance there is in it."""
+    offers, removed = _offers(ranker, viewer, request)
+    ages = features.ages(ranker.snapshot.videos.created_at, now)
+    shortlists: dict[Pool, slate.Shortlist] = {}
+    if Kind.VIDEO in offers:
+        shortlists |= _video_pools(ranker, viewer, ages, offers[Kind.VIDEO].kept, seed)
+    if Kind.FLOW in offers:
+        shortlists[Pool.FLOW] = _flow_pool(ranker, viewer, request, offers[Kind.FLOW].kept, now=now, seed=seed)
+    slots, gave_way = slate.fill(
+        slate.Table(
+            offers=offers,
+            shortlists=shortlists,
+            skills=ranker.skills,
+            new=ages.new,
+            pattern=list(islice(cycle(request.pattern), request.size)),
+            recent_creators=request.recent_creators,
+            epsilon=ranker.epsilon,
+            explore_uniforms=[noise.uniform(seed, Stream.EXPLORE, slot) for slot in range(request.size)],
+            draw_uniforms=[noise.uniform(seed, Stream.DRAW, slot) for slot in range(request.size)],
+        )
+    )
+    return Slate(slots=slots, gave_way=gave_way, removed=removed)
+
+
+def parse_pattern(text: str) -> tuple[Pool, ...]:
+    """A slot pattern from its codes, separated by blanks or commas, upper or lower case.
+
+    Raises PatternError if a code is unknown or no pool of videos is named: `discover` serves nothing else.
+    """
+    known = {str(pool): pool for pool in Pool}
+    codes = text.replace(",", " ").split()
+    unknown = sorted({code for code in codes if code.upper() not in known})
+    if unknown:
+        raise PatternError(f"pattern {text!r}: no pool is called {', '.join(unknown)}; use {' '.join(known)}")
+    pattern = tuple(known[code.upper()] for code in codes)
+    if all(pool is Pool.FLOW for pool in pattern):
+        raise PatternError(f"pattern {text!r}: names no pool of videos; use at least one of VMP AU NU EXPLORE")
+    return pattern
+
+
+def pattern_for(endpoint: str, pattern: Sequence[Pool]) -> tuple[Pool, ...]:
+    """The pattern of an endpoint: `total` as it is, `discover` without flows, `flow` flows alone."""
+    if endpoint == "flow":
+        return (Pool.FLOW,)
+    if endpoint == "discover":
+        return tuple(pool for pool in pattern if pool is not Pool.FLOW)
+    return tuple(pattern)
+
+
+def _offers(ranker: Ranker, viewer: Viewer, request: FeedRequest) -> tuple[dict[Kind, slate.Offer], Counter[str]]:
+    videos, flows = ranker.snapshot.videos, ranker.snapshot.flows
+    offers: dict[Kind, slate.Offer] = {}
+    removed: Counter[str] = Counter()
+    for kind, ids, seen in ((Kind.VIDEO, videos.id, viewer.seen_videos), (Kind.FLOW, flows.id, viewer.seen_flows)):
+        if kind in _KINDS[request.endpoint]:
+            some = candidates.select(ids, seen, request.excluded_ids)
+            offers[kind] = slate.Offer(listing=ranker.listings[kind], kept=some.kept, seen=some.seen)
+            removed.update(some.removed)
+    return offers, removed
+
+
+def _video_pools(
+    ranker: Ranker, viewer: Viewer, ages: features.Ages, kept: Bools, seed: int
+) -> dict[Pool, slate.Shortlist]:
+    scores = video_scores(ranker, viewer, ages, seed)
+    preset = ranker.preset
+    return {
+        Pool.POPULAR: pools.popular(scores[Pool.POPULAR], kept & ranker.gate, preset.popular.shortlist),
+        Pool.AFFINITY: pools.affinity(scores[Pool.AFFINITY], kept, preset.affinity.shortlist),
+        Pool.FRESH: pools.fresh(scores[Pool.FRESH], kept & ages.new, preset.fresh.shortlist),
+    }
+
+
+def video_scores(ranker: Ranker, viewer: Viewer, ages: features.Ages, seed: int) -> dict[Pool, Floats]:
+    """The score of every video in each learning pool, (videos,) each."""
+    counter = ranker.counters[Kind.VIDEO]
+    feature_noise = noise.uniforms(seed, Stream.FEATURE, counter) * ranker.preset.feature_noise
+    z = features.moving(ranker.catalogue, viewer, ages.boosted, feature_noise)
+    scores: dict[Pool, Floats] = {}
+    for pool in LEARNING:
+        weights = ranker.preset.of(pool)
+        score = ranker.bandits[pool].ucb(z)
+        score += ranker.bonus[pool]
+        pools.add_moving_bonus(
+            score,
+            weights,
+            similarity=z[features.SIMILARITY],
+            match=z[features.MATCH],
+            recency=ages.recency,
+            new=ages.new,
+        )
+        if weights.noise:
+            score += weights.noise * noise.uniforms(seed, Stream.FRESH, counter)
+        scores[pool] = score
+    return scores
+
+
+def flow_scores(ranker: Ranker, now: float, seed: int) -> Floats:
+    """The score of every flow, (flows,)."""
+    weights = ranker.preset.flow
+    recency = features.ages(ranker.snapshot.flows.created_at, now).recency
+    return weights.noise * noise.uniforms(seed, Stream.FLOW, ranker.counters[Kind.FLOW]) + weights.recency * recency
+
+
+def _flow_pool(
+    ranker: Ranker, viewer: Viewer, request: FeedRequest, kept: Bools, *, now: float, seed: int
+) -> slate.Shortlist:
+    scores = flow_scores(ranker, now, seed)
+    if request.endpoint == "flow":
+        tier = pools.tiers(ranker.snapshot.flows.creator, viewer, request.shown_flows)
+        return pools.flow_page(scores, kept, tier)
+    return pools.flow(scores, kept, ranker.preset.flow.shortlist)

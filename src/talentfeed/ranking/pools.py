@@ -1,0 +1,165 @@
+"""Stage 5: five pools, five ways to choose. SPEC 6.
+
+A pool is a shortlist of rows with a distribution over those of them that are admissible at a slot. `explore` has no
+shortlist: it is uniform over all admissible items of a kind, which only the slate knows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from talentfeed.contracts import Bools, Floats, Indices, Viewer
+from talentfeed.ranking.presets import PoolWeights
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Takes the best admissible."""
+
+    rows: Indices  # best first
+
+    def draw(self, admissible: Bools, uniform: float) -> tuple[int, float] | None:  # noqa: ARG002
+        """Place on the shortlist and its probability; None where nothing is admissible."""
+        if not len(admissible):
+            return None
+        place = int(admissible.argmax())
+        return (place, 1.0) if admissible[place] else None
+
+    def probability(self, admissible: Bools, place: int) -> float:
+        """Of drawing that admissible place."""
+        return float(place == int(admissible.argmax()))
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Draws in proportion to weights; uniformly where all that is admissible weighs nothing."""
+
+    rows: Indices  # best first
+    weights: Floats  # not negative, finite
+
+    def draw(self, admissible: Bools, uniform: float) -> tuple[int, float] | None:
+        """Place on the shortlist and its probability; None where nothing is admissible."""
+        weights = self._admitted(admissible)
+        reach = weights.cumsum()
+        total = float(reach[-1]) if len(reach) else 0.0
+        if total <= 0.0:
+            return None
+        place = int(reach.searchsorted(uniform * total, side="right"))
+        if place == len(reach):  # uniform * total rounded up to the total
+            place = int(np.flatnonzero(weights)[-1])
+        return place, float(weights[place]) / total
+
+    def probability(self, admissible: Bools, place: int) -> float:
+        """Of drawing that admissible place."""
+        weights = self._admitted(admissible)
+        return float(weights[place]) / float(weights.cumsum()[-1])
+
+    def _admitted(self, admissible: Bools) -> Floats:
+        weights = self.weights * admissible
+        return weights if weights.any() else admissible.astype(np.float64)
+
+
+def fixed_bonus(
+    features: Floats,  # (n, N_FEATURES)
+    weights: PoolWeights,
+) -> Floats:
+    """What a pool adds to UCB whatever the viewer and the clock, (n,)."""
+    return (
+        weights.engagement * features[:, 0]
+        + weights.popularity * features[:, 3]
+        + weights.quality * features[:, 2]
+        + weights.diversity * features[:, 4]
+        + weights.rarity * features[:, 11]
+    )
+
+
+def add_moving_bonus(
+    scores: Floats,  # (n,), changed in place, as the arrays below
+    weights: PoolWeights,
+    *,
+    similarity: Floats,
+    match: Floats,
+    recency: Floats,  # without the freshness boost
+    new: Bools,
+) -> None:
+    """Add what a pool gives to the viewer's match and to youth."""
+    for weight, values in (
+        (weights.similarity, similarity),
+        (weights.match, match),
+        (weights.recency, recency),
+        (weights.new, new),
+    ):
+        if weight:
+            scores += weight * values
+
+
+def popular(
+    scores: Floats,  # (n,)
+    candidates: Bools,  # (n,) kept, and through the quality gate
+    size: int,
+) -> Weighted:
+    """In proportion to max(score, 0) among the best `size`."""
+    rows = best(scores, candidates, size)
+    return Weighted(rows, np.maximum(scores[rows], 0.0))
+
+
+def affinity(
+    scores: Floats,  # (n,)
+    candidates: Bools,  # (n,) kept
+    size: int,
+) -> Best:
+    """The best."""
+    return Best(best(scores, candidates, size))
+
+
+def fresh(
+    scores: Floats,  # (n,)
+    candidates: Bools,  # (n,) kept, and new
+    size: int,
+) -> Weighted:
+    """Uniformly among the best `size`."""
+    rows = best(scores, candidates, size)
+    return Weighted(rows, np.ones(len(rows)))
+
+
+def flow(
+    scores: Floats,  # (n,)
+    candidates: Bools,  # (n,) kept
+    size: int,
+) -> Best:
+    """The best."""
+    return Best(best(scores, candidates, size))
+
+
+def flow_page(
+    scores: Floats,  # (n,)
+    candidates: Bools,  # (n,) kept
+    tier: Indices,  # (n,) lower first
+) -> Best:
+    """The best of the lowest tier, over all flows: what a page of flows alone is ordered by."""
+    rows = np.flatnonzero(candidates)
+    return Best(rows[np.lexsort((-scores[rows], tier[rows]))].astype(np.int32))
+
+
+def tiers(
+    creator: Indices,  # (n,) of the flows
+    viewer: Viewer,
+    shown: Indices,  # rows of flows shown in earlier sessions
+) -> Indices:
+    """Connections' flows before others', and whatever was shown before after both. (n,)"""
+    tier = (~np.isin(creator, viewer.connections)).astype(np.int32)
+    tier[shown] += 2
+    return tier
+
+
+def best(scores: Floats, candidates: Bools, size: int) -> Indices:
+    """The best `size` candidates, best first; of equal scores the lower row."""
+    rows = np.flatnonzero(candidates)
+    values = scores[rows]
+    if len(rows) > size:
+        bar = np.partition(values, len(values) - size)[len(values) - size]
+        high = np.flatnonzero(values >= bar)
+        rows, values = rows[high], values[high]
+    order: Sequence[int] | np.ndarray = np.argsort(-values, kind="stable")[:size]
+    return rows[order].astype(np.int32)

@@ -1,0 +1,94 @@
+"""Part of stage 6: which items may stand at a slot under rules 1, 2 and 3, one byte an item. SPEC 7."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from talentfeed.contracts import CREATOR_WINDOW, Bools, Bytes, Indices, Ints
+from talentfeed.ranking.postings import Postings
+
+GONE, SEEN, BLOCKED = 1, 2, 4  # excluded or served; already seen; its creator is in the window
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Who made the items of a kind."""
+
+    creator: Indices  # (n,)
+    by_creator: Postings
+
+
+class Shelf:
+    """The items of one kind during one feed."""
+
+    def __init__(
+        self,
+        listing: Listing,
+        kept: Bools,  # (n,)
+        seen: Indices,  # left out only because already seen, oldest interaction first
+    ) -> None:
+        self.listing = listing
+        self.state: Bytes = (~kept).view(np.uint8)  # (n,) bits; 0: admissible under rules 1 to 3
+        self.state[seen] = SEEN
+        self.seen = seen
+        self.unseen_left = int(np.count_nonzero(kept))
+        self.seen_left = len(seen)
+
+    def take(self, row: int) -> None:
+        """Serve an item."""
+        if self.state[row] & SEEN:
+            self.seen_left -= 1
+        else:
+            self.unseen_left -= 1
+        self.state[row] |= GONE
+
+    def oldest_seen(self, among: Bools) -> int | None:
+        """The row of the oldest interaction that is left, among those admitted."""
+        rows = self.seen[among[self.seen]]
+        return int(rows[0]) if len(rows) else None
+
+    def left(self) -> Bools:
+        """What rule 1 alone lets stand, (n,)."""
+        return np.equal(self.state & GONE, 0)
+
+
+class Window:
+    """Rule 3: the creators at the last 11 places, of videos and flows alike."""
+
+    def __init__(self, shelves: Sequence[Shelf], recent: Sequence[Sequence[int]]) -> None:
+        self._shelves = shelves
+        self._places: deque[Sequence[int]] = deque()
+        for creators in recent[-(CREATOR_WINDOW - 1) :]:
+            self.push(creators)
+
+    def push(self, creators: Sequence[int]) -> None:
+        """One more item by these; the oldest place leaves the window."""
+        left = self._places.popleft() if len(self._places) == CREATOR_WINDOW - 1 else ()
+        self._places.append(creators)
+        for creator in left:
+            if not any(creator in place for place in self._places):
+                for shelf in self._shelves:
+                    shelf.state[shelf.listing.by_creator.of(creator)] &= ~np.uint8(BLOCKED)
+        for creator in creators:
+            for shelf in self._shelves:
+                shelf.state[shelf.listing.by_creator.of(creator)] |= BLOCKED
+
+    def shrunk(self) -> list[Bools]:
+        """For each shelf what the largest smaller window lets stand that lets anything stand, seen or not."""
+        farthest = 0
+        distances: list[tuple[Bools, Ints]] = []
+        for shelf in self._shelves:
+            left = shelf.left()
+            away = self._distance(shelf.listing.creator)
+            distances.append((left, away))
+            farthest = max(farthest, int(away[left].max(initial=0)))
+        return [left & (away == farthest) for left, away in distances]
+
+    def _distance(self, creator: Indices) -> Ints:
+        """How many places ago each item's creator was last seen; beyond the window one more than it holds."""
+        away = np.full(len(creator), CREATOR_WINDOW, np.int64)
+        for number, place in enumerate(self._places):
+            away[np.isin(creator, place)] = len(self._places) - number
+        return away

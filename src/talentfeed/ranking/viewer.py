@@ -1,0 +1,150 @@
+"""Stage 1: what this user likes, knows, has seen. SPEC 5."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+
+from talentfeed.contracts import (
+    CREATOR_WINDOW,
+    HISTORY,
+    N_SKILLS,
+    NO_TOKEN,
+    UNKNOWN_CITY,
+    Event,
+    EventType,
+    Indices,
+    Ints,
+    Kind,
+    Snapshot,
+    Viewer,
+)
+
+_SAME_FACT_SECONDS = 1.0  # the database keeps whole seconds
+_LIKING = frozenset({EventType.LIKE, EventType.SAVE, EventType.MATCH})
+_Interaction = tuple[float, int, bool]  # at, row, liked: sorts by time
+
+
+def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> Viewer:
+    """The viewer of a feed. An unknown id is no error: it gets what its events say, else a blank.
+
+    `events` are newest client events in any order; what the snapshot knows already counts once. Taste comes from the
+    newest 80 interactions, what is seen from all; where nothing is liked the profile stands in.
+    """
+    users, videos = snapshot.users, snapshot.videos
+    row = _row_of(users.id, user_id)
+    history: list[_Interaction] = []
+    seen_flows: list[int] = []
+    connections: Indices = np.zeros(0, np.int32)
+    if row is not None:
+        span = slice(users.history_start[row], users.history_start[row + 1])
+        history = list(
+            zip(
+                users.history_at[span].tolist(),
+                users.history_video[span].tolist(),
+                users.history_liked[span].tolist(),
+                strict=True,
+            )
+        )
+        seen_flows = users.flow_history[users.flow_history_start[row] : users.flow_history_start[row + 1]].tolist()
+        connections = users.connection[users.connection_start[row] : users.connection_start[row + 1]]
+    if events:
+        history = sorted(history + _news(videos.id, events, history), key=lambda h: (-h[0], -h[1]))
+        seen_flows = _flows_of(snapshot.flows.id, events) + seen_flows
+
+    liked = list(dict.fromkeys(video for _, video, likes in history[:HISTORY] if likes))
+    if liked:
+        listed = videos.tokens[liked]  # (liked, N_TOKENS)
+        mentions = Counter(listed[:, :N_SKILLS][listed[:, :N_SKILLS] != NO_TOKEN].tolist())
+        tokens = set(listed[listed != NO_TOKEN].tolist())
+        cities = set(videos.city[liked].tolist())
+    elif row is not None:
+        profile = users.profile[users.profile_start[row] : users.profile_start[row + 1]].tolist()
+        mentions = Counter(token for token in profile if token <= snapshot.skills.n)
+        tokens = {token for token in profile if token > NO_TOKEN}
+        cities = {int(users.city[row])}
+    else:
+        mentions, tokens, cities = Counter(), set(), set()
+    cities.update(users.city[connections].tolist())
+    cities.discard(UNKNOWN_CITY)
+
+    skills = sorted(token for token in mentions if token > NO_TOKEN)
+    total = mentions.total()
+    creators = users.creator[connections]
+    return Viewer(
+        user_id=user_id,
+        known=row is not None,
+        has_skills=total > 0,
+        skills=np.array(skills, np.int32),
+        skill_weights=np.array([mentions[token] / total for token in skills], np.float64),
+        tokens=np.array(sorted(tokens), np.int32),
+        cities=np.array(sorted(cities), np.int32),
+        connections=creators[creators >= 0],
+        influence=math.log1p(len(connections)) / 10,
+        seen_videos=np.array(list(dict.fromkeys(video for _, video, _ in history)), np.int32),
+        seen_flows=np.array(list(dict.fromkeys(seen_flows)), np.int32),
+    )
+
+
+def last_creators(snapshot: Snapshot, items: Sequence[tuple[Kind, int] | int]) -> list[tuple[int, ...]]:
+    """`FeedRequest.recent_creators` of the items shown last, oldest first.
+
+    Items are (kind, id) from a session, or bare ids from the excluded ones: a bare id stands for the video and the
+    flow of that number. An id that is not in the snapshot keeps its place, without a creator.
+    """
+    return [_creators_of(snapshot, item) for item in items[-(CREATOR_WINDOW - 1) :]]
+
+
+def _creators_of(snapshot: Snapshot, item: tuple[Kind, int] | int) -> tuple[int, ...]:
+    kinds, item_id = ((Kind.VIDEO, Kind.FLOW), item) if isinstance(item, int) else ((item[0],), item[1])
+    codes = []
+    for kind in kinds:
+        listing = snapshot.videos if kind is Kind.VIDEO else snapshot.flows
+        row = _row_of(listing.id, item_id)
+        if row is not None:
+            codes.append(int(listing.creator[row]))
+    return tuple(dict.fromkeys(codes))
+
+
+def _news(ids: Ints, events: Sequence[Event], history: Sequence[_Interaction]) -> list[_Interaction]:
+    """Events on videos that the history does not hold; once for each video and type, the newest."""
+    newest: dict[tuple[int, str], Event] = {}
+    for event in events:
+        row = _row_of(ids, event.item_id) if event.kind is Kind.VIDEO else None
+        if row is not None:
+            key = row, EventType.SAVE if event.event_type == EventType.LIKE else event.event_type
+            if key not in newest or newest[key].at < event.at:
+                newest[key] = event
+    known: dict[int, list[tuple[float, bool]]] = {}
+    for at, row, likes in history:
+        known.setdefault(row, []).append((at, likes))
+    return [
+        (event.at, row, _likes(event))
+        for (row, _), event in newest.items()
+        if not any(
+            abs(at - event.at) <= _SAME_FACT_SECONDS and likes == _likes(event) for at, likes in known.get(row, ())
+        )
+    ]
+
+
+def _flows_of(ids: Ints, events: Sequence[Event]) -> list[int]:
+    newest_first = sorted((e for e in events if e.kind is Kind.FLOW), key=lambda e: (-e.at, -e.item_id))
+    rows = (_row_of(ids, event.item_id) for event in newest_first)
+    return list(chain.from_iterable([row] for row in rows if row is not None))
+
+
+def _likes(event: Event) -> bool:
+    if event.event_type == EventType.RATING:
+        return event.value is not None and event.value >= 3
+    if event.event_type == EventType.VIDEO_VIEW:
+        return event.watch_ratio is not None and event.watch_ratio >= 0.5
+    return event.event_type in _LIKING
+
+
+def _row_of(ids: Ints, wanted: int) -> int | None:
+    if not -(2**63) <= wanted < 2**63:
+        return None
+    row = int(np.searchsorted(ids, wanted))
+    return row if row < len(ids) and ids[row] == wanted else None
