@@ -133,7 +133,8 @@ class World:
         size = np.diff(self.field_start)[group]
         busy = np.minimum(size, np.maximum(50, np.ceil(active * size)))
         rank = np.floor(busy * rng.random(len(group)) ** 2.2).astype(np.int64)
-        return self.by_field[self.field_start[group] + np.minimum(rank, size - 1)]
+        user_id: Ints = self.by_field[self.field_start[group] + np.minimum(rank, size - 1)]
+        return user_id
 
 
 def plan(*, scale: float, seed: int, now: float) -> World:
