@@ -51,7 +51,8 @@ class Shelf:
 
     def left(self) -> Bools:
         """What rule 1 alone lets stand, (n,)."""
-        return np.equal(self.state & GONE, 0)
+        left: Bools = (self.state & GONE) == 0
+        return left
 
 
 class Window:
