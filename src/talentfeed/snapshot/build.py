@@ -1,0 +1,97 @@
+"""Database → published snapshot: every stage in order. Runs in a process of its own, never in one that serves."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from talentfeed.contracts import Manifest
+from talentfeed.errors import SnapshotError
+from talentfeed.snapshot import checks, store
+from talentfeed.snapshot.frames import clean
+from talentfeed.snapshot.pack import pack
+from talentfeed.snapshot.source import Source, open_sqlite, read
+from talentfeed.snapshot.tables import derive
+from talentfeed.snapshot.workbench import open_workbench
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, float], None]
+STAGES = ("read", "clean", "derive", "pack", "check", "publish")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a build did."""
+
+    manifest: Manifest
+    changed: bool  # False: this very version was current already
+    counts: Mapping[str, int]
+    skipped: Mapping[str, int]  # `table.kind` -> values or rows left out
+    seconds: Mapping[str, float]  # by stage
+    bytes: int  # size of the snapshot's files
+
+
+def build(
+    source: Source,
+    snapshot_dir: Path,
+    *,
+    now: float,
+    as_of: float | None = None,
+    blacklist: Path | None = None,
+    media_base_url: str,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Read, clean, derive, pack, check and publish.
+
+    now: the wall clock in seconds UTC. as_of: the catalogue's day; later rows are left out. force: publish even where
+    counts fell by more than half. progress: called with each stage's name and the share of the build that is done.
+    Raises SourceError (the database) or SnapshotError (the checks, the disk); the current snapshot then stays.
+    """
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        if progress is not None:
+            progress(name, STAGES.index(name) / len(STAGES))
+        begun = time.perf_counter()
+        yield
+        seconds[name] = time.perf_counter() - begun
+
+    with stage("read"), open_sqlite(source.sqlite) as database:
+        raw = read(database)
+    with open_workbench(source, now=now, as_of=as_of) as bench:
+        with stage("clean"):
+            frames = clean(bench, raw, blacklist=blacklist)
+        with stage("derive"):
+            tables = derive(bench, frames)
+        with stage("pack"):
+            snapshot = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
+    before = store.current(snapshot_dir)
+    with stage("check"):
+        checks.check(snapshot, _last(snapshot_dir), force=force)
+    with stage("publish"):
+        manifest = store.publish(snapshot, snapshot_dir)
+    if progress is not None:
+        progress("done", 1.0)
+    size = sum(file.stat().st_size for file in (snapshot_dir / manifest.version).iterdir())
+    log.info("snapshot %s: %s", manifest.version, ", ".join(f"{n} {kind}" for kind, n in manifest.counts.items()))
+    return Report(
+        manifest=manifest,
+        changed=before != manifest.version,
+        counts=manifest.counts,
+        skipped=manifest.skipped,
+        seconds=seconds,
+        bytes=size,
+    )
+
+
+def _last(snapshot_dir: Path) -> Manifest | None:
+    try:
+        return store.load(snapshot_dir).manifest
+    except SnapshotError as error:
+        log.info("nothing to compare with: %s", error)
+        return None

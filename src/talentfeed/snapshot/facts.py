@@ -1,0 +1,236 @@
+"""What people did: ratings, saves, matches, views and client reports → interactions and connections. SPEC 3."""
+
+from collections.abc import Mapping
+
+import ibis
+import pyarrow as pa
+from ibis import ir
+
+from talentfeed.contracts import SECONDS_PER_DAY
+from talentfeed.snapshot.clean import as_id, as_number, as_text, is_given, null
+from talentfeed.snapshot.workbench import Workbench, fate, kept
+
+MAX_RATING = 5.0
+SAVED, MATCHED, NOTICED = 3.0, 4.0, 2.0  # what a save, a match and the rest are worth as a rating
+RECENT_DAYS = 30  # a view, share or skip counts so long
+
+# What clients call it → what it is here. A like is a save.
+CLIENT_TYPES = {
+    "rating": "rating", "like": "save", "save": "save", "match": "match",
+    "video_view": "view", "share": "share", "skip": "skip",
+}  # fmt: skip
+PASSING = ("view", "share", "skip")
+
+_COLUMNS = (
+    "origin", "row_id", "user_id", "item_id", "is_flow", "interaction_type", "rating", "watch_ratio", "at", "own_fate",
+    "skip_bad_date", "skip_future_date", "skip_rating_above_5", "skip_bad_watch_ratio",
+)  # fmt: skip
+
+
+def _rated(given: ir.BooleanValue, value: ir.FloatingValue) -> dict[str, ir.Value]:
+    return {
+        "own_fate": fate(
+            (~given, "missing_rating"), (value.isnull(), "rating_not_a_number"), (value <= 0, "rating_not_positive")
+        ),
+        "skip_rating_above_5": (value > MAX_RATING).fill_null(False),
+        "rating": ibis.least(value, ibis.literal(MAX_RATING)),
+    }
+
+
+def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, str], kind: str) -> ir.Table:
+    """`team_feedbacks`, `likes` and `matches` in one form."""
+    rows = ibis.memtable(raw)
+    column, value = which
+    rows = bench.timed(rows.filter(as_text(rows[column]) == value), "created_at")
+    if kind == "rating":
+        verdict = _rated(is_given(rows.value), as_number(rows.value))
+    else:
+        worth = SAVED if kind == "save" else MATCHED
+        verdict = {
+            "own_fate": null("string"),
+            "skip_rating_above_5": ibis.literal(False),
+            "rating": ibis.literal(worth),
+        }
+    return rows.select(
+        origin=ibis.literal(origin), row_id=null("int64"), user_id=as_id(rows.user_id), item_id=as_id(rows.model_id),
+        is_flow=ibis.literal(False), interaction_type=ibis.literal(kind), watch_ratio=null("float64"),
+        at=rows.created_at, skip_bad_date=rows.skip_bad_date_created_at,
+        skip_future_date=rows.skip_future_date_created_at, skip_bad_watch_ratio=ibis.literal(False), **verdict,
+    ).select(*_COLUMNS)  # fmt: skip
+
+
+def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
+    """What clients reported, of `activity_log`, in the same form. What the service itself recorded is left out."""
+    rows = ibis.memtable(raw)
+    rows = rows.mutate(json=rows.properties.cast("string").try_cast("json"), stored=as_text(rows.properties))
+    unreadable = rows.json.isnull() & rows.stored.notnull()
+    types = ibis.memtable(pa.table({"reported": list(CLIENT_TYPES), "interaction_type": list(CLIENT_TYPES.values())}))
+    rows = rows.mutate(
+        unreadable=unreadable,
+        reported=rows.json["event_type"].str,
+        from_client=rows.json["source"].str == "client",
+        value_text=rows.json["value"].cast("string"),
+        ratio_text=rows.json["watch_ratio"].cast("string"),
+        subject=as_text(rows.subject_type),
+    )
+    ours = rows.subject.isin((bench.source.resume_subject_type, bench.source.challenge_subject_type))
+    rows = rows.left_join(types, "reported")
+    rows = rows.filter(rows.unreadable | (rows.from_client & ours & rows.interaction_type.notnull()))
+    rows = bench.timed(rows, "created_at")
+    value, ratio = (_json_number(rows[c]) for c in ("value_text", "ratio_text"))
+    rated = _rated(_json_given(rows.value_text), value)
+    is_rating = rows.interaction_type == "rating"
+    worth = ibis.cases(
+        (is_rating, rated["rating"]),
+        (rows.interaction_type == "save", SAVED),
+        (rows.interaction_type == "match", MATCHED),
+        else_=NOTICED,
+    )
+    good_ratio = ibis.ifelse(ratio >= 0, ratio, null("float64"))
+    return rows.select(
+        origin=ibis.literal("activity_log"), row_id=as_id(rows.id), user_id=as_id(rows.causer_id),
+        item_id=as_id(rows.subject_id), is_flow=rows.subject == bench.source.challenge_subject_type,
+        interaction_type=rows.interaction_type, rating=worth, watch_ratio=good_ratio, at=rows.created_at,
+        own_fate=ibis.cases(
+            (rows.unreadable, "bad_json"), (is_rating, rated["own_fate"]), else_=null("string")
+        ),
+        skip_bad_date=rows.skip_bad_date_created_at, skip_future_date=rows.skip_future_date_created_at,
+        skip_rating_above_5=(is_rating & rated["skip_rating_above_5"]).fill_null(False),
+        skip_bad_watch_ratio=_json_given(rows.ratio_text) & good_ratio.isnull(),
+    ).select(*_COLUMNS)  # fmt: skip
+
+
+def _json_given(text: ir.StringColumn) -> ir.BooleanColumn:
+    return text.notnull() & (text != "null")
+
+
+def _json_number(text: ir.StringColumn) -> ir.FloatingColumn:
+    return as_number(text.re_replace('^"|"$', ""))
+
+
+def events(
+    bench: Workbench, raw: Mapping[str, pa.Table], users: ir.Table, videos: ir.Table, flows: ir.Table
+) -> ir.Table:
+    """All interactions as stored, platform's and clients', each with `fate`."""
+    rows = ibis.union(
+        _platform(bench, raw["team_feedbacks"], "team_feedbacks", ("type", "ranking_resume"), "rating"),
+        _platform(bench, raw["likes"], "likes", ("type", "save"), "save"),
+        _platform(bench, raw["matches"], "matches", ("status", "accepted"), "match"),
+        _client(bench, raw["activity_log"]),
+    )
+    items = ibis.union(
+        *(
+            table.filter(table.id.notnull()).select(
+                known_item="id", item_fate="fate", item_is_flow=ibis.literal(is_flow)
+            )
+            for table, is_flow in ((videos, False), (flows, True))
+        )
+    )
+    people = users.select(known_user="id")
+    rows = rows.left_join(people, rows.user_id == people.known_user)
+    rows = rows.left_join(items, (rows.item_id == items.known_item) & (rows.is_flow == items.item_is_flow))
+    rows = rows.mutate(
+        fate=ibis.coalesce(
+            rows.own_fate,
+            fate(
+                (rows.user_id.isnull() | rows.item_id.isnull(), "missing_id"),
+                (rows.known_user.isnull(), "dangling_user"),
+                (rows.known_item.isnull(), "dangling_item"),
+                (bench.after(rows.at), "after_as_of"),
+                (rows.item_fate.notnull(), "on_item_not_served"),
+            ),
+        )
+    )
+    read = bench.keep("events_read", rows.select(*_COLUMNS, "fate"))
+    bench.tally("events", read, by="origin")
+    return read
+
+
+def connections(bench: Workbench, raw: pa.Table, users: ir.Table) -> ir.Table:
+    """Accepted connections as stored, each with `fate`."""
+    rows = ibis.memtable(raw)
+    rows = rows.filter(as_text(rows.status) == "accepted").select(
+        "created_at", user_id=as_id(rows.from_id), connected_user_id=as_id(rows.to_id)
+    )
+    rows = bench.timed(rows, "created_at")
+    one, other = users.select(one="id"), users.select(other="id")
+    rows = rows.left_join(one, rows.user_id == one.one)
+    rows = rows.left_join(other, rows.connected_user_id == other.other)
+    read = bench.keep(
+        "connections_read",
+        rows.mutate(
+            at=rows.created_at,
+            fate=fate(
+                (rows.user_id.isnull() | rows.connected_user_id.isnull(), "missing_id"),
+                (rows.one.isnull() | rows.other.isnull(), "dangling_user"),
+                (rows.user_id == rows.connected_user_id, "with_oneself"),
+                (bench.after(rows.created_at), "after_as_of"),
+            ),
+        ).drop("one", "other", "created_at"),
+    )
+    bench.tally("user_connections", read)
+    return read
+
+
+def both_ways(connections: ir.Table) -> ir.Table:
+    """user_id, connected_user_id, at: each pair once in each direction, with its oldest date."""
+    there = kept(connections)
+    back = there.select(user_id="connected_user_id", connected_user_id="user_id", at="at")
+    return (
+        ibis.union(there.select("user_id", "connected_user_id", "at"), back)
+        .group_by("user_id", "connected_user_id")
+        .aggregate(at=ibis._.at.min())
+    )
+
+
+def seen_counts(bench: Workbench, raw: Mapping[str, pa.Table], videos: ir.Table) -> tuple[ir.Table, ir.Table]:
+    """(views as stored with `fate`, exhibitions as stored with `fate`), each with item_id; views with `at`."""
+    items = videos.filter(videos.id.notnull()).select(known_item="id", item_fate="fate")
+    rows = ibis.memtable(raw["views"])
+    rows = rows.filter(as_text(rows.model_type) == bench.source.resume_subject_type)
+    views = _on_videos(bench, bench.timed(rows.select("created_at", item_id=as_id(rows.model_id)), "created_at"), items)
+    views = bench.keep("views_read", views)
+    bench.tally("views", views)
+    rows = ibis.memtable(raw["resumes_exhibited"])
+    rows = rows.select(item_id=as_id(rows.resume_id), created_at=null("float64"))
+    exhibited = bench.keep("exhibited_read", _on_videos(bench, rows, items))
+    bench.tally("resumes_exhibited", exhibited)
+    return views, exhibited
+
+
+def _on_videos(bench: Workbench, rows: ir.Table, items: ir.Table) -> ir.Table:
+    rows = rows.left_join(items, rows.item_id == items.known_item)
+    return rows.mutate(
+        at=rows.created_at,
+        fate=fate(
+            (rows.item_id.isnull(), "missing_id"),
+            (rows.known_item.isnull(), "dangling_item"),
+            (bench.after(rows.created_at), "after_as_of"),
+            (rows.item_fate.notnull(), "on_item_not_served"),
+        ),
+    ).drop("known_item", "item_fate", "created_at")
+
+
+def interactions(events: ir.Table, watermark: float) -> tuple[ir.Table, ir.Table]:
+    """(user_id, video_id, rating, at, interaction_type, watch_ratio), (user_id, flow_id, at).
+
+    A client's report counts once per user, video and type, with its newest rating and time and its longest watch, and
+    only where the platform's own tables have none. Views, shares and skips count for 30 days.
+    """
+    rows = kept(events)
+    recent = rows.at >= watermark - RECENT_DAYS * SECONDS_PER_DAY
+    rows = rows.filter((~rows.interaction_type.isin(PASSING)) | recent.fill_null(False))
+    columns = ("user_id", "video_id", "rating", "at", "interaction_type", "watch_ratio")
+    platform = rows.filter((rows.origin != "activity_log") & ~rows.is_flow).mutate(video_id=rows.item_id)
+    client = rows.filter((rows.origin == "activity_log") & ~rows.is_flow).mutate(video_id=rows.item_id)
+    per_fact = ["user_id", "video_id", "interaction_type"]
+    client = client.mutate(
+        place=ibis.row_number().over(
+            group_by=per_fact, order_by=[client["at"].fill_null(0.0).desc(), client.row_id.desc()]
+        ),
+        watch_ratio=client.watch_ratio.max().over(group_by=per_fact),
+    )
+    client = client.filter(client.place == 0).anti_join(platform, per_fact)
+    flow_rows = rows.filter(rows.is_flow)
+    flow_rows = flow_rows.group_by("user_id", flow_id=flow_rows.item_id).aggregate(at=flow_rows["at"].max())
+    return ibis.union(platform.select(*columns), client.select(*columns)), flow_rows

@@ -1,0 +1,131 @@
+"""Users, videos and flows: rows as stored → cleaned, each with the reason why it is left out. SPEC 3."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+from ibis import ir
+
+from talentfeed.snapshot import cities
+from talentfeed.snapshot.clean import as_id, as_text, file_name, is_given, is_test
+from talentfeed.snapshot.workbench import Workbench, fate, kept
+
+
+def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.Table, ir.Table]:
+    """Users as they all are (id, fate, …), those that stay, and profiles."""
+    rows = ibis.memtable(raw["users"])
+    rows = rows.select(
+        id=as_id(rows.id),
+        name=as_text(rows.name),
+        city=as_text(rows.city).fill_null(""),
+        country=as_text(rows.country).fill_null(""),
+        created_at=rows.created_at,
+        deleted=is_given(rows.deleted_at),
+    )
+    rows = bench.timed(rows, "created_at")
+    everyone = bench.keep(
+        "everyone",
+        rows.mutate(
+            fate=fate(
+                (rows.id.isnull(), "missing_id"),
+                (rows.deleted, "deleted"),
+                (bench.after(rows.created_at), "after_as_of"),
+            )
+        ),
+    )
+    bench.tally("users", everyone)
+    here = kept(everyone)
+    places = here.select("city", "country").distinct().to_pyarrow()
+    named = [cities.normalise(c, n) for c, n in zip(*(places[x].to_pylist() for x in ("city", "country")), strict=True)]
+    spelled = bench.load("places", places.append_column("normal", pa.array(named, pa.string())))
+    users = bench.keep(
+        "users", here.left_join(spelled, ["city", "country"]).select("id", "name", "created_at", city="normal")
+    )
+    lists = ibis.memtable(raw["profiles"])
+    lists = bench.listed(
+        lists.select("skills", "tools", "languages", user_id=as_id(lists.user_id), knowledges="knowledge"),
+        "skills", "knowledges", "tools", "languages",
+    )  # fmt: skip
+    known = users.select(known="id")
+    lists = lists.left_join(known, lists.user_id == known.known)
+    verdict = fate((lists.user_id.isnull(), "missing_id"), (lists.known.isnull(), "dangling_user"))
+    profiles = bench.keep("profiles_read", lists.mutate(fate=verdict))
+    bench.tally("profiles", profiles)
+    return everyone, users, kept(profiles).drop("known")
+
+
+def listed_urls(path: Path) -> frozenset[str] | None:
+    """The blacklist: one URL a line, `#` comments. None where there is no such file."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return None
+    return frozenset(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def unwanted(bench: Workbench, table: ir.Table, blacklist: ir.Table, status: str) -> list[tuple[ir.BooleanValue, str]]:
+    """Why an item with id, url, status, deleted, user_id, owner_fate, owner_id, created_at is left out."""
+    return [
+        (table.id.isnull(), "missing_id"),
+        (table.deleted, "deleted"),
+        (table.status.fill_null("") != status, "not_published"),
+        (table.url.isnull(), "without_url"),
+        (table.url.isin(blacklist.url), "blacklisted"),
+        (is_test(file_name(table.url)), "test_upload"),
+        (table.owner_fate.notnull(), "creator_deleted"),
+        (table.user_id.notnull() & table.owner_id.isnull(), "dangling_creator"),
+        (bench.after(table.created_at), "after_as_of"),
+    ]
+
+
+def with_owner(table: ir.Table, everyone: ir.Table, users: ir.Table) -> ir.Table:
+    """Adds of its creator: owner_id, owner_fate, creator_name, city."""
+    owner = everyone.select(owner_id="id", owner_fate="fate", creator_name="name")
+    place = users.select(place_id="id", city="city")
+    joined = table.left_join(owner, table.user_id == owner.owner_id)
+    return joined.left_join(place, joined.user_id == place.place_id).drop("place_id")
+
+
+def videos(
+    bench: Workbench, raw: Mapping[str, pa.Table], everyone: ir.Table, users: ir.Table, blacklist: ir.Table
+) -> ir.Table:
+    """Every resume, cleaned, with `fate`."""
+    rows = ibis.memtable(raw["resumes"])
+    rows = rows.select(
+        "skills", "knowledges", "tools", "languages", "role_objectives", "created_at",
+        id=as_id(rows.id), user_id=as_id(rows.user_id), url=as_text(rows.video), image=as_text(rows.image),
+        description=rows.description.cast("string"), status=as_text(rows.status), deleted=is_given(rows.deleted_at),
+        skip_bad_creator_id=is_given(rows.user_id) & as_id(rows.user_id).isnull(),
+    )  # fmt: skip
+    rows = bench.listed(rows, "skills", "knowledges", "tools", "languages", "role_objectives")
+    rows = with_owner(bench.timed(rows, "created_at"), everyone, users)
+    read = bench.keep("videos_read", rows.mutate(fate=fate(*unwanted(bench, rows, blacklist, "send"))))
+    bench.tally("resumes", read)
+    return read
+
+
+def flows(
+    bench: Workbench, raw: Mapping[str, pa.Table], everyone: ir.Table, users: ir.Table, blacklist: ir.Table
+) -> ir.Table:
+    """Every challenge, cleaned, with `fate`; of several with one URL the newest stays."""
+    rows = ibis.memtable(raw["challenges"])
+    rows = rows.select(
+        "interest_areas", "type_objectives", "created_at", "updated_at", "status_at",
+        id=as_id(rows.id), user_id=as_id(rows.user_id), url=as_text(rows.video), image=as_text(rows.image),
+        name=rows.name.cast("string"), slug=rows.slug.cast("string"), talent_type=as_text(rows.talent_type),
+        description=rows.description.cast("string"), status=as_text(rows.status), deleted=is_given(rows.deleted_at),
+        skip_bad_creator_id=is_given(rows.user_id) & as_id(rows.user_id).isnull(),
+    )  # fmt: skip
+    rows = bench.listed(rows, "interest_areas", "type_objectives")
+    rows = with_owner(bench.timed(rows, "created_at", "updated_at", "status_at"), everyone, users)
+    reasons = unwanted(bench, rows, blacklist, "published")
+    rows = rows.mutate(fate=fate(*reasons, (is_test(rows.name), "test_upload")))
+    newest = ibis.row_number().over(
+        group_by=[rows.url, rows.fate], order_by=[rows.created_at.fill_null(0.0).desc(), rows.id.desc()]
+    )
+    rows = rows.mutate(place=newest)
+    again = rows.fate.isnull() & (rows.place > 0)
+    read = bench.keep("flows_read", rows.mutate(fate=ibis.ifelse(again, "duplicate_url", rows.fate)).drop("place"))
+    bench.tally("challenges", read)
+    return read

@@ -1,0 +1,270 @@
+"""Tables → the arrays of a snapshot, in the orders that `contracts` promises. The same tables give the same bytes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from ibis import ir
+from numpy.typing import NDArray
+
+from talentfeed.contracts import (
+    N_FEATURES,
+    N_TOKENS,
+    NO_CREATOR,
+    NO_DATE,
+    SCHEMA_VERSION,
+    UNKNOWN_CITY,
+    Bytes,
+    Floats,
+    Flows,
+    Indices,
+    Ints,
+    Manifest,
+    Skills,
+    Snapshot,
+    Users,
+    Videos,
+)
+from talentfeed.snapshot import bodies
+from talentfeed.snapshot.cities import UNKNOWN
+from talentfeed.snapshot.frames import Frames
+from talentfeed.snapshot.store import seal
+from talentfeed.snapshot.tables import KEPT, Tables
+
+_FIRST_OF_KIND = np.cumsum((0, *KEPT[:-1]))  # column of `Videos.tokens` where each kind begins
+
+Columns = dict[str, Any]
+
+
+def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | None = None) -> Snapshot:
+    """Sort, number and encode everything; the result is sealed: it has its checksums and version."""
+    users, videos, flows = (_by_id(table) for table in (tables.users, tables.videos, tables.flows))
+    city_names = [UNKNOWN, *sorted({*users["city"], *videos["city"], *flows["city"]} - {UNKNOWN, None})]
+    cities = {name: code for code, name in enumerate(city_names)} | {None: UNKNOWN_CITY}
+    tokens = _columns(tables.tokens)
+    texts = [""] * (len(tokens["token"]) + 1)
+    for token, text in zip(tokens["token"], tokens["text"], strict=True):
+        texts[token] = text
+    n_skills = int(np.count_nonzero(tokens["kind"] == 0))
+
+    creators, video_creator, flow_creator, n_creators = _creators(videos["user_id"], flows["user_id"])
+    video_tokens = _video_tokens(videos["id"], _columns(tables.video_tokens))
+    similarity = _similarity(_columns(tables.cooccurrence), n_skills)
+    video_bodies, video_urls = _encoded(frames.videos, bodies.resume, media_base_url)
+    flow_bodies, flow_urls = _encoded(frames.flows, bodies.challenge, media_base_url)
+
+    packed_videos = Videos(
+        id=videos["id"],
+        creator=video_creator,
+        created_at=_times(videos["created_at"]),
+        city=_codes(videos["city"], cities),
+        tokens=video_tokens,
+        features=_features(videos),
+        skill_norm=_skill_norm(video_tokens[:, : KEPT[0]], similarity),
+        json=video_bodies[0],
+        json_start=video_bodies[1],
+        url=video_urls[0],
+        url_start=video_urls[1],
+    )
+    packed_flows = Flows(
+        id=flows["id"],
+        creator=flow_creator,
+        created_at=_times(flows["created_at"]),
+        city=_codes(flows["city"], cities),
+        json=flow_bodies[0],
+        json_start=flow_bodies[1],
+        url=flow_urls[0],
+        url_start=flow_urls[1],
+    )
+    packed_users = _users(
+        tables,
+        users,
+        video_ids=videos["id"],
+        flow_ids=flows["id"],
+        creators=creators,
+        cities=_codes(users["city"], cities),
+    )
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        version="",
+        watermark=frames.watermark,
+        counts={
+            "videos": len(packed_videos.id),
+            "flows": len(packed_flows.id),
+            "users": len(packed_users.id),
+            "interactions": len(packed_users.history_video),
+            "flow_interactions": len(packed_users.flow_history),
+            "connections": len(packed_users.connection) // 2,
+            "views": int(videos["views"].sum()),
+            "skills": n_skills,
+            "tokens": len(texts) - 1,
+            "cities": len(city_names),
+            "creators": n_creators,
+        },
+        skipped=frames.skipped,
+        checksums={},
+        media_base_url=media_base_url,
+        cities=city_names,
+        tokens=texts,
+        as_of=as_of,
+    )
+    return seal(
+        Snapshot(
+            manifest=manifest,
+            videos=packed_videos,
+            flows=packed_flows,
+            users=packed_users,
+            skills=Skills(n=n_skills, similarity=similarity),
+            n_creators=n_creators,
+        )
+    )
+
+
+def _columns(table: ir.Table) -> Columns:
+    """Column name → NumPy array; numbers with nulls are floats with NaN, texts are objects with None."""
+    arrow: pa.Table = table.to_pyarrow()
+    return {name: arrow.column(name).to_numpy() for name in arrow.column_names}
+
+
+def _by_id(table: ir.Table) -> Columns:
+    columns = _columns(table)
+    order = np.argsort(columns["id"], kind="stable")
+    return {name: values[order] for name, values in columns.items()} | {"id": columns["id"][order].astype(np.int64)}
+
+
+def _times(seconds: NDArray[Any]) -> Floats:
+    times = seconds.astype(np.float64)
+    return np.where(np.isnan(times), NO_DATE, times)
+
+
+def _codes(names: NDArray[Any], codes: dict[str | None, int]) -> Indices:
+    return np.fromiter((codes[name] for name in names), np.int32, len(names))
+
+
+def _creators(video_users: NDArray[Any], flow_users: NDArray[Any]) -> tuple[Ints, Indices, Indices, int]:
+    """(ids of users who created something, by code; a code a video; a code a flow; number of codes).
+
+    Users who created something come first, by id; an item without creator has a code of its own.
+    """
+    owners = np.concatenate([video_users, flow_users]).astype(np.float64)
+    known = ~np.isnan(owners)
+    ids = np.unique(owners[known].astype(np.int64))
+    codes = np.empty(len(owners), np.int32)
+    codes[known] = np.searchsorted(ids, owners[known].astype(np.int64))
+    codes[~known] = len(ids) + np.arange(np.count_nonzero(~known))
+    return ids, codes[: len(video_users)], codes[len(video_users) :], len(ids) + int(np.count_nonzero(~known))
+
+
+def _video_tokens(ids: Ints, rows: Columns) -> Indices:
+    packed = np.zeros((len(ids), N_TOKENS), np.int32)
+    if len(rows["video_id"]):
+        packed[np.searchsorted(ids, rows["video_id"]), _FIRST_OF_KIND[rows["kind"]] + rows["place"]] = rows["token"]
+    return packed
+
+
+def _similarity(rows: Columns, n: int) -> Floats:
+    """E E^T from C C^T, whose entries are whole numbers: the same bits whatever the order of addition."""
+    counts = np.zeros((n, n), np.float64)
+    counts[rows["one"] - 1, rows["other"] - 1] = rows["videos"]
+    products = counts @ counts.T
+    lengths = np.sqrt(np.diagonal(products))
+    similarity: Floats = products / np.outer(lengths, lengths)
+    return similarity
+
+
+def _skill_norm(skills: Indices, similarity: Floats) -> Floats:
+    """Length of the sum of the skills' embeddings: the square is the sum of all their dot products."""
+    padded = np.zeros((len(similarity) + 1, len(similarity) + 1))
+    padded[1:, 1:] = similarity
+    square = np.zeros(len(skills))
+    for one in skills.T:
+        for other in skills.T:
+            square += padded[one, other]
+    return np.sqrt(square)
+
+
+def _features(v: Columns) -> Floats:
+    features = np.zeros((len(v["id"]), N_FEATURES))
+    for column, values in {
+        0: v["engagement"],
+        2: v["quality"],
+        3: v["popularity"],
+        4: v["skill_diversity"],
+        9: v["log_views"] / 10,
+        10: v["avg_rating"] / 5,
+        11: v["skill_rarity"] / 100,
+        12: v["passes_quality_gate"],
+        14: v["rating_count"] / (v["rating_count"].max(initial=0) + 1),
+        15: v["like_count"] / (v["like_count"].max(initial=0) + 1),
+        16: v["exhibited_count"] / (v["exhibited_count"].max(initial=0) + 1),
+    }.items():
+        features[:, column] = values
+    return features
+
+
+def _encoded(frame: ir.Table, body: Any, media_base_url: str) -> tuple[tuple[Bytes, Ints], tuple[Bytes, Ints]]:
+    """((bodies, starts), (URLs, starts)) of a frame's rows, by id."""
+    rows = sorted(frame.to_pyarrow().to_pylist(), key=lambda row: row["id"])
+    return _joined([body(row, media_base_url) for row in rows]), _joined([row["url"].encode() for row in rows])
+
+
+def _joined(parts: Sequence[bytes]) -> tuple[Bytes, Ints]:
+    return np.frombuffer(b"".join(parts), np.uint8), _starts(np.fromiter(map(len, parts), np.int64, len(parts)))
+
+
+def _starts(lengths: NDArray[Any]) -> Ints:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _users(
+    tables: Tables, users: Columns, *, video_ids: Ints, flow_ids: Ints, creators: Ints, cities: Indices
+) -> Users:
+    """Row pointers and what they point into; every order is total, so that the same rows give the same bytes."""
+    ids = users["id"]
+    creator = np.full(len(ids), NO_CREATOR, np.int32)
+    if len(ids):
+        place = np.searchsorted(ids, creators)
+        creator[place] = np.arange(len(creators), dtype=np.int32)
+
+    profile = _columns(tables.profiles)
+    owner, token = _rows(ids, profile["user_id"]), profile["token"].astype(np.int64)
+    width = int(token.max(initial=0)) + 2
+    profile_start = _row_starts(owner, ids)
+    profile_token = np.sort(owner * width + token + 1) % width - 1
+
+    h = _columns(tables.history)
+    owner, video, at, liked = _rows(ids, h["user_id"]), _rows(video_ids, h["video_id"]), _times(h["at"]), h["liked"]
+    newest = np.lexsort((~liked.astype(np.bool_), -video, -at, owner))
+    history_start = _row_starts(owner, ids)
+
+    f = _columns(tables.flow_history)
+    flow_owner, flow = _rows(ids, f["user_id"]), _rows(flow_ids, f["flow_id"])
+    newest_flow = np.lexsort((-flow, -_times(f["at"]), flow_owner))
+
+    c = _columns(tables.connections)
+    one, other = _rows(ids, c["user_id"]), _rows(ids, c["connected_user_id"])
+    return Users(
+        id=ids,
+        city=cities,
+        creator=creator,
+        profile_start=profile_start,
+        profile=profile_token.astype(np.int32),
+        history_start=history_start,
+        history_video=video[newest].astype(np.int32),
+        history_liked=liked[newest].astype(np.bool_),
+        history_at=at[newest],
+        flow_history_start=_row_starts(flow_owner, ids),
+        flow_history=flow[newest_flow].astype(np.int32),
+        connection_start=_row_starts(one, ids),
+        connection=other[np.lexsort((other, one))].astype(np.int32),
+    )
+
+
+def _rows(ids: Ints, wanted: NDArray[Any]) -> Ints:
+    """The row of each id that is known to be there."""
+    return np.searchsorted(ids, wanted).astype(np.int64)
+
+
+def _row_starts(owner: Ints, ids: Ints) -> Ints:
+    return _starts(np.bincount(owner, minlength=len(ids)))

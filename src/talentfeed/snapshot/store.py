@@ -1,0 +1,243 @@
+"""A snapshot as a folder of `.npy` files and a manifest: publish, load, point, prune. DESIGN, decision 1.
+
+`folder/<version>/<part>.<array>.npy`, `folder/<version>/manifest.json`, and `folder/CURRENT` which names the version
+that is served. A version appears by one rename and becomes current by another, so no reader sees half of anything.
+What serves imports this module: NumPy and msgspec only.
+"""
+
+import errno
+import hashlib
+import io
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from talentfeed.contracts import SCHEMA_VERSION, Flows, Manifest, Skills, Snapshot, Users, Videos
+from talentfeed.errors import SnapshotError
+
+MANIFEST, POINTER = "manifest.json", "CURRENT"
+_PARTS: dict[str, type[Any]] = {"videos": Videos, "flows": Flows, "users": Users}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+
+
+class _Stored(msgspec.Struct):
+    """`manifest.json`: the manifest and the numbers that are no array."""
+
+    manifest: Manifest
+    n_creators: int
+
+
+def arrays(snapshot: Snapshot) -> Iterator[tuple[str, NDArray[Any]]]:
+    """(file name, array) of all that a snapshot holds, in a fixed order."""
+    for part, cls in _PARTS.items():
+        for f in fields(cls):
+            yield f"{part}.{f.name}.npy", getattr(getattr(snapshot, part), f.name)
+    yield "skills.similarity.npy", snapshot.skills.similarity
+
+
+def _npy(array: NDArray[Any]) -> tuple[bytes, NDArray[Any]]:
+    """(header, data) of a `.npy` file: the same bytes for the same array."""
+    array = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return header.getvalue(), array
+
+
+def _sha256(array: NDArray[Any]) -> str:
+    header, data = _npy(array)
+    digest = hashlib.sha256(header)
+    digest.update(data.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def checksums(snapshot: Snapshot) -> dict[str, str]:
+    """File name → sha256 of what it holds or would hold."""
+    return {name: _sha256(array) for name, array in arrays(snapshot)}
+
+
+def seal(snapshot: Snapshot) -> Snapshot:
+    """The same snapshot with checksums and a version made of its watermark and content. The version it has is dropped.
+
+    What was skipped is no part of the version: the same catalogue is the same version.
+    """
+    manifest = replace(snapshot.manifest, checksums=checksums(snapshot), version="", skipped={})
+    content = hashlib.sha256(msgspec.json.encode(_Stored(manifest, snapshot.n_creators))).hexdigest()
+    day = np.datetime64(int(manifest.watermark), "s").item().strftime("%Y%m%dT%H%M%SZ")
+    named = replace(manifest, version=f"{day}-{content[:12]}", skipped=snapshot.manifest.skipped)
+    return replace(snapshot, manifest=named)
+
+
+def publish(snapshot: Snapshot, folder: Path) -> Manifest:
+    """Write a snapshot and make it the current one. A version that is there already, whole, is only made current.
+
+    Raises SnapshotError where it cannot be written, or its arrays are not those of its checksums.
+    """
+    manifest = snapshot.manifest
+    sums = checksums(snapshot)
+    if manifest.checksums and dict(manifest.checksums) != sums:
+        raise SnapshotError(f"{_checked(manifest.version)}: its arrays changed after it was sealed; build it again")
+    manifest = replace(manifest, checksums=sums)
+    target = folder / _checked(manifest.version)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not _is_whole(folder, manifest):
+            _write(replace(snapshot, manifest=manifest), folder, target)
+        point(folder, manifest.version)
+    except OSError as error:
+        raise SnapshotError(f"{target}: cannot be written: {error.strerror}; the current one stays") from error
+    return manifest
+
+
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    if not (folder / manifest.version).exists():
+        return False
+    try:
+        return load(folder, manifest.version, verify=True).manifest.checksums == manifest.checksums
+    except SnapshotError:
+        return False
+
+
+def _write(snapshot: Snapshot, folder: Path, target: Path) -> None:
+    making = folder / f".making-{target.name}-{secrets.token_hex(4)}"
+    making.mkdir()
+    try:
+        for name, array in arrays(snapshot):
+            header, data = _npy(array)
+            _put(making / name, header, data.reshape(-1).view(np.uint8).data)
+        _put(making / MANIFEST, msgspec.json.encode(_Stored(snapshot.manifest, snapshot.n_creators)))
+        _sync(making)
+        if target.exists():  # and damaged, else it would not be written again
+            target.rename(folder / f".damaged-{target.name}-{secrets.token_hex(4)}")
+        try:
+            making.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another build published the same meanwhile
+                raise
+        _sync(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _put(path: Path, *chunks: Any) -> None:
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _checked(version: str) -> str:
+    if not _NAME.fullmatch(version):
+        raise SnapshotError(f"{version!r} is no name of a version: letters, digits, `.`, `_` and `-` only")
+    return version
+
+
+def current(folder: Path) -> str | None:
+    """The version that is served; None where none was published."""
+    try:
+        return (folder / POINTER).read_text(encoding="ascii").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def point(folder: Path, version: str) -> None:
+    """Make a published version the current one, such as to roll back. Raises SnapshotError where it is not there."""
+    if not (folder / _checked(version) / MANIFEST).is_file():
+        raise SnapshotError(f"{folder / version}: there is no such snapshot; there are: {', '.join(versions(folder))}")
+    pointer = folder / f".{POINTER}-{secrets.token_hex(4)}"
+    try:
+        _put(pointer, f"{version}\n".encode("ascii"))
+        pointer.replace(folder / POINTER)
+    finally:
+        pointer.unlink(missing_ok=True)
+    _sync(folder)
+
+
+def versions(folder: Path) -> list[str]:
+    """All published versions, the last published last."""
+    if not folder.is_dir():
+        return []
+    found = [entry for entry in folder.iterdir() if not entry.name.startswith(".") and (entry / MANIFEST).is_file()]
+    return [entry.name for entry in sorted(found, key=lambda e: ((e / MANIFEST).stat().st_mtime_ns, e.name))]
+
+
+def prune(folder: Path, keep: int = 3) -> list[str]:
+    """Delete all but the `keep` last published versions and the current one; returns what was deleted.
+
+    Who has one open keeps it: mapped files outlive their names.
+    """
+    stay = {*versions(folder)[-keep:], current(folder)} if keep > 0 else {current(folder)}
+    gone = [version for version in versions(folder) if version not in stay]
+    for version in gone:
+        hidden = folder / f".gone-{version}-{secrets.token_hex(4)}"
+        (folder / version).rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
+    return gone
+
+
+def load(folder: Path, version: str | None = None, *, verify: bool = False) -> Snapshot:
+    """Map a snapshot, the current one by default. Arrays are read-only and shared by all who map them.
+
+    verify: compare every file with its checksum, which reads all of it.
+    Raises SnapshotError where it is absent, damaged, or of a newer schema.
+    """
+    chosen = version or current(folder)
+    if chosen is None:
+        raise SnapshotError(f"{folder}: there is no snapshot; `talentfeed build` makes one")
+    home = folder / _checked(chosen)
+    try:
+        stored = msgspec.json.decode((home / MANIFEST).read_bytes(), type=_Stored)
+        if stored.manifest.schema_version != SCHEMA_VERSION:
+            raise SnapshotError(
+                f"{home}: schema {stored.manifest.schema_version}, this program reads {SCHEMA_VERSION};"
+                " `talentfeed build` makes one that it reads"
+            )
+        parts = {part: cls(**{f.name: _map(home, part, f.name) for f in fields(cls)}) for part, cls in _PARTS.items()}
+        similarity = _map(home, "skills", "similarity")
+    except FileNotFoundError as error:
+        raise SnapshotError(f"{home}: {error.filename} is missing; `talentfeed build` makes a whole one") from error
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise SnapshotError(f"{home}: damaged: {error}; `talentfeed build` makes a whole one") from error
+    snapshot = Snapshot(
+        manifest=stored.manifest,
+        skills=Skills(n=len(similarity), similarity=similarity),
+        n_creators=stored.n_creators,
+        **parts,
+    )
+    _match(home, snapshot, verify=verify)
+    return snapshot
+
+
+def _map(home: Path, part: str, name: str) -> NDArray[Any]:
+    mapped: NDArray[Any] = np.load(home / f"{part}.{name}.npy", mmap_mode="r", allow_pickle=False)
+    return mapped.view(np.ndarray)
+
+
+def _match(home: Path, snapshot: Snapshot, *, verify: bool) -> None:
+    counts = snapshot.manifest.counts
+    for part, found in (("videos", snapshot.videos), ("flows", snapshot.flows), ("users", snapshot.users)):
+        if counts.get(part, len(found.id)) != len(found.id):
+            raise SnapshotError(f"{home}: damaged: {len(found.id)} {part} where its manifest says {counts[part]}")
+    if set(snapshot.manifest.checksums) != {name for name, _ in arrays(snapshot)}:
+        raise SnapshotError(f"{home}: damaged: its manifest does not list the files it should have")
+    if verify:
+        for name, array in arrays(snapshot):
+            if _sha256(array) != snapshot.manifest.checksums[name]:
+                raise SnapshotError(f"{home}: damaged: {name} is not what was published; `talentfeed build` mends it")

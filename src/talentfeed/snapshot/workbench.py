@@ -1,0 +1,111 @@
+"""Where frames are made: the engine, the clock, and the tally of what is left out and why."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import ibis
+import pyarrow as pa
+from ibis import ir
+from ibis.backends.duckdb import Backend
+
+from talentfeed.snapshot.clean import CLOCK_SKEW, as_texts, as_time, is_bad_json, is_given, n_elements, null
+from talentfeed.snapshot.source import Source
+
+
+@dataclass(slots=True)
+class Workbench:
+    """Where frames are made: an engine, the clock, and the tally of what was left out.
+
+    now: the wall clock, seconds; what is later is a future date. as_of: rows after it are left out.
+    """
+
+    engine: Backend
+    source: Source
+    now: float
+    as_of: float | None = None
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def last_moment(self) -> float:
+        """Rows after it are left out."""
+        return self.now if self.as_of is None else self.as_of
+
+    def keep(self, name: str, table: ir.Table) -> ir.Table:
+        """Compute once, use often."""
+        return self.engine.create_table(name, table, temp=True, overwrite=True)
+
+    def load(self, name: str, table: pa.Table) -> ir.Table:
+        """Arrow → a table of the engine."""
+        return self.engine.create_table(name, ibis.memtable(table), temp=True, overwrite=True)
+
+    def timed(self, table: ir.Table, *columns: str) -> ir.Table:
+        """Each text column `x` → seconds `x`, with flags of what was skipped: bad and future dates. SPEC 3."""
+        table = table.mutate(
+            **{f"{c}_given": is_given(table[c]) for c in columns},
+            **{c: as_time(table[c], self.source.db_timezone) for c in columns},
+        )
+        late = {c: (table[c] > self.now + CLOCK_SKEW).fill_null(False) for c in columns}
+        return table.mutate(
+            **{f"skip_bad_date_{c}": table[f"{c}_given"] & table[c].isnull() for c in columns},
+            **{f"skip_future_date_{c}": late[c] for c in columns},
+            **{c: ibis.ifelse(late[c], null("float64"), table[c]) for c in columns},
+        ).drop(*(f"{c}_given" for c in columns))
+
+    def listed(self, table: ir.Table, *columns: str) -> ir.Table:
+        """Each JSON column → array of texts, with flags: bad JSON, elements that are no text."""
+        table = table.mutate(**{f"{c}_texts": as_texts(table[c]) for c in columns})
+        return table.mutate(
+            **{f"skip_bad_json_{c}": is_bad_json(table[c], table[f"{c}_texts"]) for c in columns},
+            **{
+                f"skip_not_text_{c}": (n_elements(table[c]) - table[f"{c}_texts"].length()).fill_null(0)
+                for c in columns
+            },
+            **{c: table[f"{c}_texts"] for c in columns},
+        ).drop(*(f"{c}_texts" for c in columns))
+
+    def after(self, time: ir.FloatingColumn) -> ir.BooleanColumn:
+        """Whether a row is later than the day that the catalogue is built as of."""
+        if self.as_of is None:
+            return ibis.literal(False)
+        return (time > self.as_of).fill_null(False)
+
+    def tally(self, name: str, table: ir.Table, by: str | None = None) -> None:
+        """Count rows by `fate` (null = kept), and the `skip_…` values of those that are kept."""
+        flags = [c for c in table.columns if c.startswith("skip_")]
+        keys = ["fate", *([by] if by else [])]
+        counted = table.group_by(keys).aggregate(
+            rows=table.count(), **{c: table[c].cast("int64").sum().fill_null(0) for c in flags}
+        )
+        for row in counted.to_pyarrow().to_pylist():
+            label = row[by] if by else name
+            if row["fate"] is not None:
+                self.skipped[f"{label}.{row['fate']}"] += row["rows"]
+                continue
+            for flag in flags:
+                kind = flag.removeprefix("skip_")
+                for known in ("bad_date", "future_date", "bad_json", "not_text"):
+                    kind = known if kind.startswith(known) else kind
+                self.skipped[f"{label}.{kind}"] += row[flag]
+
+
+def fate(*cases: tuple[ir.BooleanValue, str]) -> ir.StringColumn:
+    """Why a row is left out: the first reason that holds; null where it stays."""
+    return ibis.cases(*((condition.fill_null(False), reason) for condition, reason in cases), else_=null("string"))
+
+
+def kept(table: ir.Table) -> ir.Table:
+    """The rows that stay, without the marks."""
+    return table.filter(table.fate.isnull()).drop("fate", *(c for c in table.columns if c.startswith("skip_")))
+
+
+@contextmanager
+def open_workbench(source: Source, *, now: float, as_of: float | None = None) -> Iterator[Workbench]:
+    """A workbench on DuckDB, in memory."""
+    engine = ibis.duckdb.connect()
+    engine.raw_sql("SET TimeZone = 'UTC'")
+    try:
+        yield Workbench(engine, source, now, as_of)
+    finally:
+        engine.disconnect()
