@@ -20,6 +20,7 @@ _ACTION: dict[str, str] = {
     EventType.VIDEO_VIEW: "view"
 }  # in the tags of a description; the other types are their own tag
 _MAX_ID = 2**63 - 1
+_LAST_SECOND = 253_402_300_799.0  # of the year 9999
 
 
 class UndecodableActivityError(TalentFeedError):
@@ -104,9 +105,11 @@ def read(payload: bytes | str) -> Wire:
     """
     try:
         found = _wire.decode(payload)
-        seconds(found.timestamp)
+        at = seconds(found.timestamp)
     except (msgspec.MsgspecError, ValueError) as error:  # also UnicodeDecodeError
         raise UndecodableActivityError(f"Not an activity: {error}") from error
+    if not 0 <= at <= _LAST_SECOND:
+        raise UndecodableActivityError(f"Not an activity: the time {found.timestamp} is outside of 1970 … 9999")
     for value in (found.user_id, found.video_id):
         if value is not None and not 0 <= value <= _MAX_ID:
             raise UndecodableActivityError(f"Not an activity: id {value} is outside of 0 … 2^63-1")
@@ -200,7 +203,11 @@ class Rows:
         `created_at` is UTC text in whole seconds, cut and not rounded: a rounded one could lie in the future.
         Raises UndecodableActivityError.
         """
-        found = read(payload)
+        try:
+            text = payload.decode() if isinstance(payload, bytes) else payload
+        except UnicodeDecodeError as error:
+            raise UndecodableActivityError(f"Not an activity: {error}") from error
+        found = read(text)
         item_type = found.item_type or VIDEO
         subject = found.video_id
         if found.event_type == EventType.FEED_REQUEST:
@@ -218,7 +225,7 @@ class Rows:
             "subject_type": None if subject is None else self._subject_types[item_type],
             "causer_id": found.user_id,
             "causer_type": r"App\User",
-            "properties": payload.decode() if isinstance(payload, bytes) else payload,
+            "properties": text,
             "url": url,
             "created_at": at,
             "updated_at": at,

@@ -148,6 +148,11 @@ class Flusher:
             except AWAY as problem:
                 error = f"{type(problem).__name__}: {problem}"
                 self._note(error)
+            except Exception as problem:
+                # Not foreseen, so a defect; but the batch is under our lease and nothing is lost by coming back.
+                log.exception("Flushing failed")
+                error = f"{type(problem).__name__}: {problem}"
+                self._note(error)
             else:
                 if self.last_error is not None:
                     log.info("Flushing works again")

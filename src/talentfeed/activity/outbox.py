@@ -65,10 +65,9 @@ class Outbox:
     def done(self, feeds: Sequence[ServedFeed]) -> None:
         """These are stored, or lost for good."""
         for feed in feeds:
-            rest = [other for other in self._pending[feed.user_id] if other is not feed]
-            if rest:
-                self._pending[feed.user_id] = rest
-            else:
+            pending = self._pending[feed.user_id]
+            del pending[next(n for n, other in enumerate(pending) if other is feed)]  # by identity; mostly the first
+            if not pending:
                 del self._pending[feed.user_id]
 
     def pending(self, user_id: int) -> Sequence[ServedFeed]:

@@ -99,10 +99,9 @@ class Recorder:
         self._stopping = True
         self._wake.set()
         if self._task is not None:
-            _, late = await asyncio.wait([self._task], timeout=patience)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(self._task, return_exceptions=False) if not late else await asyncio.wait(late)
+            await asyncio.wait([self._task], timeout=patience)
+            self._task.cancel()
+            await asyncio.wait([self._task])
             self._task = None
         left = self._outbox.take(len(self._outbox))
         self._lose(left)
@@ -118,6 +117,9 @@ class Recorder:
                 except asyncio.CancelledError:
                     self._lose(feeds)
                     raise
+                except Exception:
+                    log.exception("%d served feeds could not be stored; they are lost", len(feeds))
+                    self._lose(feeds)
             if self._stopping:
                 return
             await self._wake.wait()
@@ -203,8 +205,14 @@ class Recorder:
         self.repeats += len(activities) - new
         return len(activities)
 
-    async def warm(self, activities: Iterable[Activity]) -> int:
-        """Fill the viewers' newest events again after an in-process store was lost. Oldest first. → how many."""
+    async def warm(self, stored: Iterable[bytes | str]) -> int:
+        """Fill the viewers' newest events again after an in-process store was lost. → how many.
+
+        `stored`: client activities as `activity_log.properties` has them, oldest first; what is none is left out.
+        """
+        activities, skipped = codec.decode_all(stored)
+        if skipped:
+            log.warning("%d rows of activity_log that clients seem to have reported are no activities", skipped)
         events = [(a.user_id, codec.encode_event(a)) for a in activities if a.video_id is not None]
         for start in range(0, len(events), 1000):
             await self._remember(events[start : start + 1000])
@@ -268,12 +276,12 @@ def _activities(feed: ServedFeed) -> list[bytes]:
         codec.Wire(
             event_type=EventType.VIDEO_VIEW,
             event_id=f"{feed.feed_id}:{position}",
-            video_id=item.id,
+            video_id=int(item.id),
             item_type=codec.ITEM_TYPES[item.kind],
             video_url=item.url,
             position=position,
             pool=item.pool,
-            probability=item.probability,
+            probability=float(item.probability),
             **common,
         )
         for position, item in enumerate(feed.items)

@@ -147,8 +147,10 @@ TAKE_OVER = (
     + """
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not lease or (ARGV[3] ~= '1' and tonumber(lease) > now) then return {} end
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
-return redis.call('LRANGE', KEYS[2], 0, -1)
+local all = redis.call('LRANGE', KEYS[2], 0, -1)
+if #all == 0 then redis.call('ZREM', KEYS[1], ARGV[1])
+else redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1]) end
+return all
 """
 )
 

@@ -89,6 +89,11 @@ class ActivityLog:
         # SQLite has one writer: taking turns here is quicker than its polling for the lock.
         self._turn = asyncio.Lock() if self._file is not None else None
 
+    @classmethod
+    def sqlite(cls, path: Path) -> "ActivityLog":
+        """On an SQLite file. It is opened on first use and never created here."""
+        return cls(sqlite_url(path))
+
     # ------------------------------------------------------------ writing
 
     async def write(self, batch_id: str, rows: Sequence[Row]) -> bool:
@@ -100,7 +105,7 @@ class ActivityLog:
         if await self._enter(batch_id, len(rows), rows):
             return True
         if await self._ledger_rows(batch_id) == ABANDONED:
-            raise RowsRefusedError(f"Batch {batch_id} was abandoned before; its pieces go on")
+            raise RowsRefusedError(f"Batch {batch_id} was refused and abandoned before")
         return False
 
     async def abandon(self, batch_id: str) -> bool:

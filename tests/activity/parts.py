@@ -1,0 +1,63 @@
+"""What the tests of activities make and look at."""
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from talentfeed.activity import codec
+from talentfeed.activity.outbox import ServedFeed, ServedItem
+from talentfeed.contracts import Activity, Kind
+
+AT = 1_772_366_400.25  # 2026-03-01T12:00:00.250Z
+
+
+def reported(user_id: int, event_id: str, *, video_id: int = 10, event_type: str = "like", **more: Any) -> Activity:
+    """A client's event."""
+    at = more.pop("timestamp", codec.timestamp(time.time()))
+    return Activity(
+        event_type=event_type,
+        event_id=event_id,
+        user_id=user_id,
+        video_id=video_id,
+        timestamp=at,
+        source="client",
+        **more,
+    )
+
+
+def feed(
+    user_id: int,
+    *,
+    session_id: str = "s1",
+    videos: Sequence[int] = (1, 2),
+    flows: Sequence[int] = (90,),
+    feed_id: str = "0" * 32,
+    endpoint: str = "total",
+    at: float = AT,
+) -> ServedFeed:
+    """A feed that went out: videos, then flows."""
+    items = [ServedItem(kind=Kind.VIDEO, id=v, pool="VMP", probability=0.5, url=f"https://v/{v}") for v in videos]
+    items += [ServedItem(kind=Kind.FLOW, id=f, pool="FW", probability=0.25, url=f"https://f/{f}") for f in flows]
+    return ServedFeed(user_id=user_id, endpoint=endpoint, feed_id=feed_id, session_id=session_id, at=at, items=items)
+
+
+def rows(database: Path) -> list[dict[str, Any]]:
+    """All of `activity_log`, in order."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute("SELECT * FROM activity_log ORDER BY id")]
+
+
+def event_ids(database: Path) -> list[str]:
+    """`event_id` of each row, sorted: what was stored, and how often."""
+    return sorted(json.loads(row["properties"])["event_id"] for row in rows(database))
+
+
+def ledger(database: Path) -> dict[str, int]:
+    """Batch id → rows."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return dict(connection.execute('SELECT batch_id, "rows" FROM talentfeed_ledger'))

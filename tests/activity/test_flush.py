@@ -1,0 +1,271 @@
+"""From Redis to `activity_log`, on the in-process store and on a server."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from tests.activity.parts import event_ids, feed, ledger, reported, rows
+from tests.contracts.backends import Backend, strings
+
+from talentfeed.activity import keys
+from talentfeed.activity.batches import Batches
+from talentfeed.activity.flush import Flusher
+from talentfeed.activity.outbox import Outbox
+from talentfeed.activity.recorder import Recorder
+from talentfeed.errors import SourceError
+from talentfeed.stores.database import ActivityLog, sqlite_url
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def recorder(redis: Redis) -> Recorder:
+    return Recorder(redis, outbox=Outbox(capacity=100), threshold=10)
+
+
+@pytest.fixture
+def flusher(redis: Redis, activity_log: ActivityLog) -> Flusher:
+    return Flusher(redis, activity_log, threshold=10)
+
+
+async def nothing_left(redis: Redis, *, but: tuple[str, ...] = ()) -> bool:
+    names = {name.decode() for name in await redis.keys("*")}
+    left = {n for n in names if n.startswith(("user_activity:", "flushing", "waiting", "full", "quarantined"))}
+    return left == set(but)
+
+
+def refuse(database: Path, condition: str) -> None:
+    """Make the database refuse rows for their content."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            f"CREATE TRIGGER refuse BEFORE INSERT ON activity_log WHEN {condition} "
+            "BEGIN SELECT RAISE(ABORT, 'CHECK constraint failed: subject'); END"
+        )
+
+
+async def test_everything_that_waits_is_written_once_and_gone(
+    recorder: Recorder, flusher: Flusher, redis: Redis, database: Path
+) -> None:
+    await recorder.report([reported(user, f"e{user}-{n}") for user in range(5) for n in range(7)])
+    recorder.served(feed(3, feed_id="f" * 32))
+    await recorder.start()
+    await recorder.stop()
+    report = await flusher.flush_all()
+    assert (report.flushed, report.batches, report.waiting_users, report.error) == (39, 1, 0, None)
+    assert event_ids(database) == sorted(
+        [f"e{user}-{n}" for user in range(5) for n in range(7)] + ["f" * 32, *(f"{'f' * 32}:{n}" for n in range(3))]
+    )
+    assert list(ledger(database).values()) == [39]
+    assert await nothing_left(redis)
+    again = await flusher.flush_all()
+    assert (again.flushed, again.batches) == (0, 0)
+    assert flusher.flushed == 39
+
+
+async def test_rows_of_a_user_are_in_the_order_in_which_things_happened(
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Path
+) -> None:
+    for n in range(25):
+        await recorder.report([reported(1, f"{n:02}")])
+    await Flusher(redis, activity_log, batch_size=4).flush_all()
+    assert [json.loads(row["properties"])["event_id"] for row in rows(database)] == [f"{n:02}" for n in range(25)]
+    assert sorted(ledger(database).values()) == [1, 4, 4, 4, 4, 4, 4]
+
+
+async def test_many_users_and_long_lists_go_through_in_pages(
+    recorder: Recorder, flusher: Flusher, redis: Redis, database: Path
+) -> None:
+    await recorder.report([reported(user, f"u{user}") for user in range(450)])
+    for start in range(0, 3000, 500):
+        await recorder.report([reported(9_999, f"n{start + n}") for n in range(500)])
+    assert (await flusher.flush_all()).flushed == 3450
+    assert len(set(event_ids(database))) == len(event_ids(database)) == 3450
+    assert await nothing_left(redis)
+
+
+async def test_a_user_at_the_threshold_does_not_wait_for_the_interval(
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Path
+) -> None:
+    await recorder.report([reported(1, f"a{n}") for n in range(10)] + [reported(2, "b")])
+    flusher = Flusher(redis, activity_log, threshold=10, interval=3600, poll=0.01)
+    await flusher.start()
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if flusher.flushed:
+            break
+    assert event_ids(database) == sorted(f"a{n}" for n in range(10))
+    report = await flusher.stop()
+    assert report.flushed == 1, "shutdown flushes everybody"
+    assert await nothing_left(redis)
+
+
+async def test_the_interval_flushes_everybody(
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Path
+) -> None:
+    await recorder.report([reported(2, "b")])
+    flusher = Flusher(redis, activity_log, interval=0.05, poll=0.01)
+    await flusher.start()
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if flusher.flushed:
+            break
+    assert event_ids(database) == ["b"]
+    await flusher.stop()
+
+
+async def test_a_list_that_expired_leaves_no_trace_in_the_index(
+    recorder: Recorder, flusher: Flusher, redis: Redis
+) -> None:
+    recorder.served(feed(1, videos=range(20)))
+    await recorder.start()
+    await recorder.stop()
+    await redis.delete("user_activity:1")
+    report = await flusher.flush_all()
+    assert (report.flushed, report.waiting_users, report.error) == (0, 0, None)
+    assert await nothing_left(redis)
+
+
+async def test_while_the_database_is_away_everything_waits_without_expiry_and_nothing_more_is_claimed(
+    redis: Redis, activity_log: ActivityLog, database: Path
+) -> None:
+    recorder = Recorder(redis, outbox=Outbox(capacity=100), activity_ttl=100)
+    recorder.served(feed(1))
+    recorder.served(feed(2))
+    await recorder.start()
+    await recorder.stop()
+    await recorder.report([reported(3, "c")])
+    await redis.expire("user_activity:2", 5)
+    flusher = Flusher(redis, activity_log, activity_ttl=100, batch_size=4)
+    os.rename(database, f"{database}.away")  # noqa: PTH104 - a local rename in a test
+    first = await flusher.flush_all()
+    assert first.error is not None
+    assert "There is no database" in first.error
+    for _ in range(3):
+        assert (await flusher.flush_all()).error is not None
+    batches: Any = await redis.zrange(keys.FLUSHING, 0, -1)
+    assert len(batches) == 1
+    assert await redis.ttl(keys.batch(batches[0].decode())) == -1
+    assert await redis.ttl("user_activity:2") > 90, "the keeper gives it its whole life again"
+    assert await redis.ttl("user_activity:3") == -1
+    assert flusher.failures == 4
+    assert flusher.oldest_waiting is not None
+    os.rename(f"{database}.away", database)  # noqa: PTH104
+    report = await flusher.flush_all()
+    assert (report.flushed, report.error, flusher.last_error) == (9, None, None)
+    assert len(event_ids(database)) == 9
+    assert await nothing_left(redis)
+
+
+async def test_while_redis_is_away_a_flush_says_so_and_the_next_one_works(
+    recorder: Recorder, flusher: Flusher, backend: Backend, database: Path
+) -> None:
+    await recorder.report([reported(1, "a")])
+    with backend.away():
+        report = await flusher.flush_all()
+        assert report.error is not None
+        assert report.waiting_users is None
+    assert (await flusher.flush_all()).flushed == 1
+    assert event_ids(database) == ["a"]
+
+
+async def test_a_locked_database_is_waited_for(
+    recorder: Recorder, redis: Redis, database: Path, activity_log: ActivityLog
+) -> None:
+    impatient = ActivityLog(sqlite_url(database), busy_seconds=0.05)
+    flusher = Flusher(redis, impatient)
+    await recorder.report([reported(1, "a")])
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        report = await flusher.flush_all()
+        assert report.error is not None
+        assert "locked" in report.error
+    assert (await flusher.flush_all()).flushed == 1
+    assert event_ids(database) == ["a"]
+    await impatient.close()
+
+
+async def test_poison_is_set_aside_with_its_reason_and_blocks_nobody(
+    recorder: Recorder, flusher: Flusher, redis: Redis, database: Path
+) -> None:
+    refuse(database, "NEW.subject_id IN (666, 667)")
+    await recorder.report([reported(1, f"e{n}", video_id=666 + n % 50) for n in range(100)])
+    await recorder.report([reported(2, "other")])
+    report = await flusher.flush_all()
+    assert (report.flushed, report.quarantined, report.error) == (97, 4, None)
+    bad = {"e0", "e1", "e50", "e51"}
+    assert event_ids(database) == sorted({f"e{n}" for n in range(100)} - bad | {"other"})
+    assert await nothing_left(redis, but=("quarantined",))
+    entries = await Batches(redis, lease=1, threshold=1).quarantined()
+    assert {json.loads(entry.payload)["event_id"] for entry in entries} == bad
+    assert all("CHECK constraint failed: subject" in entry.reason for entry in entries)
+    assert flusher.quarantined == 4
+
+
+async def test_what_is_no_activity_is_set_aside_and_the_rest_of_its_user_goes_on(
+    recorder: Recorder, flusher: Flusher, redis: Redis, database: Path
+) -> None:
+    await recorder.report([reported(1, "a")])
+    await redis.lpush("user_activity:1", b"{", b"\xff\x00", b'{"event_type":"like"}')
+    await recorder.report([reported(1, "b")])
+    report = await flusher.flush_all()
+    assert (report.flushed, report.quarantined) == (2, 3)
+    assert event_ids(database) == ["a", "b"]
+    entries = await Batches(redis, lease=1, threshold=1).quarantined()
+    assert {entry.payload for entry in entries} == {"{", "\\xff\x00", '{"event_type":"like"}'}
+    assert await nothing_left(redis, but=("quarantined",))
+
+
+async def test_a_batch_of_nothing_but_poison_ends(
+    recorder: Recorder, flusher: Flusher, redis: Redis, database: Path
+) -> None:
+    refuse(database, "1")
+    await recorder.report([reported(1, f"e{n}") for n in range(9)])
+    assert (await flusher.flush_all()).quarantined == 9
+    assert rows(database) == []
+    assert len(await strings(redis, keys.QUARANTINED)) == 9
+
+
+async def test_an_unforeseen_error_ends_one_flush_and_not_the_loop(
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Path
+) -> None:
+    class Odd:
+        failures = 0
+
+        async def write(self, batch_id: str, rows: Any) -> bool:
+            if self.failures < 2:
+                self.failures += 1
+                raise ZeroDivisionError("odd")
+            return await activity_log.write(batch_id, rows)
+
+        async def abandon(self, batch_id: str) -> bool:
+            return await activity_log.abandon(batch_id)
+
+    await recorder.report([reported(1, "a")])
+    flusher = Flusher(redis, Odd(), interval=0.01, poll=0.01)
+    await flusher.start()
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if flusher.flushed:
+            break
+    await flusher.stop()
+    assert event_ids(database) == ["a"]
+    assert flusher.failures == 2
+
+
+async def test_a_database_without_our_ledger_is_named_and_nothing_is_lost(
+    recorder: Recorder, flusher: Flusher, activity_log: ActivityLog, database: Path
+) -> None:
+    await recorder.report([reported(1, "a")])
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TABLE talentfeed_ledger")
+    report = await flusher.flush_all()
+    assert report.error is not None
+    assert SourceError.__name__ in report.error
+    await activity_log.ensure_ledger()
+    assert (await flusher.flush_all()).flushed == 1

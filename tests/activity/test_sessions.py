@@ -1,0 +1,144 @@
+"""Sessions on the in-process store and on a server."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+
+import pytest
+from redis.asyncio import Redis
+from tests.activity.parts import feed, reported
+from tests.contracts.backends import Backend, RedisServer
+
+from talentfeed.activity import keys
+from talentfeed.activity.outbox import Outbox
+from talentfeed.activity.recorder import Recorder
+from talentfeed.activity.sessions import Sessions
+from talentfeed.contracts import Kind
+
+pytestmark = pytest.mark.anyio
+
+GENEROUS = 5.0  # seconds: these tests are about what is read, not how fast
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox(capacity=100)
+
+
+@pytest.fixture
+def sessions(redis: Redis, outbox: Outbox) -> Sessions:
+    return Sessions(redis, outbox=outbox, budget=GENEROUS)
+
+
+@pytest.fixture
+def recorder(redis: Redis, outbox: Outbox) -> Recorder:
+    return Recorder(redis, outbox=outbox)
+
+
+async def test_a_first_request_gets_a_session_id_of_milliseconds(redis: Redis, outbox: Outbox) -> None:
+    sessions = Sessions(redis, outbox=outbox, budget=GENEROUS, clock=lambda: 1_772_366_400.2509)
+    session = await sessions.read(1, endpoint="total")
+    assert session.session_id == "1772366400250"
+    assert not session.shown
+    assert not session.degraded
+
+
+async def test_the_very_next_request_sees_what_was_served_before_it_is_stored(
+    sessions: Sessions, recorder: Recorder
+) -> None:
+    recorder.served(feed(1, videos=[3, 1], flows=[90]))
+    session = await sessions.read(1, "s1", endpoint="total")
+    assert session.shown == [(Kind.VIDEO, 3), (Kind.VIDEO, 1), (Kind.FLOW, 90)]
+    assert not (await sessions.read(2, "s1", endpoint="total")).shown, "another user's session of the same id"
+    assert not (await sessions.read(1, "s2", endpoint="total")).shown
+
+
+async def test_pages_are_in_order_and_once_whether_stored_or_pending(sessions: Sessions, recorder: Recorder) -> None:
+    recorder.served(feed(1, videos=[3, 1], flows=[]))
+    await recorder.start()
+    await recorder.stop()
+    recorder.served(feed(1, videos=[2], flows=[3]))
+    session = await sessions.read(1, "s1", endpoint="total")
+    assert session.shown == [(Kind.VIDEO, 3), (Kind.VIDEO, 1), (Kind.VIDEO, 2), (Kind.FLOW, 3)]
+
+
+async def test_reading_while_feeds_are_being_stored_never_misses_or_repeats_an_item(
+    sessions: Sessions, recorder: Recorder
+) -> None:
+    await recorder.start()
+    expected = []
+    for page in range(60):
+        recorder.served(feed(1, videos=[page], flows=[]))
+        expected.append((Kind.VIDEO, page))
+        for _ in range(page % 4):
+            await asyncio.sleep(0)
+        assert (await sessions.read(1, "s1", endpoint="total")).shown == expected
+    await recorder.stop()
+
+
+async def test_the_newest_events_come_first_and_at_most_two_hundred(sessions: Sessions, recorder: Recorder) -> None:
+    await recorder.report([reported(1, f"e{n}", video_id=n) for n in range(250)])
+    events = (await sessions.read(1, endpoint="total")).events
+    assert [event.item_id for event in events] == list(range(249, 49, -1))
+
+
+async def test_flows_of_earlier_sessions_are_told_for_the_flow_feed_alone(
+    sessions: Sessions, recorder: Recorder
+) -> None:
+    recorder.served(feed(1, session_id="old", flows=[90, 91]))
+    await recorder.start()
+    await recorder.stop()
+    recorder.served(feed(1, session_id="older", flows=[92]))  # pending
+    recorder.served(feed(1, session_id="now", flows=[91, 93]))
+    session = await sessions.read(1, "now", endpoint="flow")
+    assert sorted(session.shown_flows) == [90, 92]
+    assert not (await sessions.read(1, "now", endpoint="total")).shown_flows
+
+
+async def test_values_that_are_no_items_are_skipped_and_counted(sessions: Sessions, redis: Redis) -> None:
+    await redis.rpush(keys.session(1, "s1"), "resume:4", "x", "reel:1", "resume:", b"\xff:1", "challenge:5")
+    session = await sessions.read(1, "s1", endpoint="total")
+    assert session.shown == [(Kind.VIDEO, 4), (Kind.FLOW, 5)]
+    assert sessions.skipped_values == 4
+
+
+async def test_without_redis_a_feed_goes_on_with_what_this_process_remembers(
+    backend: Backend, recorder: Recorder, redis: Redis, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions = Sessions(redis, outbox=outbox, budget=GENEROUS, rest=0.05)
+    recorder.served(feed(1, videos=[3], flows=[]))
+    with caplog.at_level(logging.INFO, "talentfeed.activity.sessions"), backend.away():
+        for _ in range(5):
+            session = await sessions.read(1, "s1", endpoint="flow")
+            assert session.degraded
+            assert session.shown == [(Kind.VIDEO, 3)]
+            await asyncio.sleep(0.06)
+    assert len(caplog.records) == 1, "once an outage"
+    await asyncio.sleep(0.06)
+    assert not (await sessions.read(1, "s1", endpoint="total")).degraded
+    with backend.away():
+        assert (await sessions.read(1, "s1", endpoint="total")).degraded
+    assert sessions.degraded_reads == 6
+
+
+async def test_a_frozen_redis_costs_one_budget_and_then_nothing(redis_server: RedisServer, outbox: Outbox) -> None:
+    client = Backend("redis-server", real=redis_server).client()
+    sessions = Sessions(client, outbox=outbox, budget=0.02, rest=30.0)
+    assert redis_server.process is not None
+    assert not (await Sessions(client, outbox=outbox, budget=GENEROUS).read(1, endpoint="total")).degraded
+    os.kill(redis_server.process.pid, signal.SIGSTOP)
+    try:
+        began = time.perf_counter()
+        assert (await sessions.read(1, endpoint="total")).degraded
+        assert time.perf_counter() - began < 0.5
+        began = time.perf_counter()
+        for _ in range(1000):
+            assert (await sessions.read(1, endpoint="total")).degraded
+        assert time.perf_counter() - began < 1.0
+    finally:
+        os.kill(redis_server.process.pid, signal.SIGCONT)
+    fresh = Sessions(client, outbox=outbox, budget=GENEROUS)
+    assert not (await fresh.read(1, endpoint="total")).degraded
+    await client.aclose()
