@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from tests.ranking.factory import NOW, flow, make_snapshot, video
 
 from talentfeed.api.activities import MAX_EVENTS, read_activities
 from talentfeed.api.problems import RefusedError
 from talentfeed.contracts import CLIENT_EVENTS, Activity
-from tests.ranking.factory import NOW, flow, make_snapshot, video
 
 EVENT = {"event_type": "like", "user_id": 7, "video_id": 10}
 AT = "2026-09-21T14:13:20.000Z"  # NOW

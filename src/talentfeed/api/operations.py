@@ -16,6 +16,7 @@ from talentfeed import __version__
 from talentfeed.api.metrics import Metrics
 from talentfeed.api.problems import Problem, RefusedError
 from talentfeed.api.service import Service
+from talentfeed.errors import StoreUnavailableError
 from talentfeed.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,10 @@ def flush_endpoint(service: Service) -> Handler:
 
     async def flush(request: Request) -> Response:
         require_admin(request, service.settings)
-        return _json({"statusCode": 200, "body": dataclasses.asdict(await service.flush())})
+        report = await service.flush()
+        if report.error is not None:
+            raise StoreUnavailableError(f"the flush ended early, the rest waits in Redis: {report.error}")
+        return _json({"statusCode": 200, "body": dataclasses.asdict(report)})
 
     return flush
 

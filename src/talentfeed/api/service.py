@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from talentfeed.activity.flush import FlushReport
     from talentfeed.activity.recorder import ServedFeed
     from talentfeed.activity.sessions import Session
     from talentfeed.contracts import Activity, Snapshot
@@ -107,8 +108,8 @@ class Service(Protocol):
     async def reload(self) -> ReloadResult:
         """Raises TalentFeedError with the reason; what was served goes on."""
 
-    async def flush(self) -> Any:
-        """Write what waits to `activity_log`; a dataclass of counts."""
+    async def flush(self) -> "FlushReport":
+        """Write what waits to `activity_log`."""
 
     async def health(self) -> dict[str, Any]:
         """status, snapshot, stores, degraded."""

@@ -1,0 +1,179 @@
+"""A small real service behind the door: in-process Redis, SQLite, a snapshot of today's kind but small."""
+
+import itertools
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakeredis import FakeServer
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+from tests.ranking.factory import NOW, flow, make_snapshot, seen, user, video
+
+from talentfeed.activity import codec
+from talentfeed.activity.flush import Flusher, FlushReport
+from talentfeed.activity.recorder import Outbox, Recorder
+from talentfeed.activity.sessions import Sessions
+from talentfeed.api.app import create_app
+from talentfeed.contracts import Snapshot
+from talentfeed.demo import schema
+from talentfeed.errors import SnapshotError
+from talentfeed.ranking.feed import Ranker, initial_policy, prepare
+from talentfeed.ranking.presets import preset
+from talentfeed.settings import Settings
+from talentfeed.stores.database import ActivityLog, sqlite_url
+from talentfeed.stores.redis import open_redis
+
+ADMIN_KEYS = ("first-admin-key", "second-admin-key-ü")
+SKILLS = [f"skill {number}" for number in range(40)]
+
+
+def small_catalogue(version: str = "small") -> Snapshot:
+    """200 videos by 100 creators, 24 flows by 24 others; user 1 has a history, user 2 none."""
+    return make_snapshot(
+        videos=[
+            video(
+                1_000 + number,
+                creator=100 + number % 100,
+                age_days=5 + number if number % 3 == 0 else 60 + number,
+                skills=[SKILLS[(number * 7 + step * 3) % 40] for step in range(2)],
+                views=number % 50,
+                rating=4.0,
+                rating_count=number % 5,
+            )
+            for number in range(200)
+        ],
+        flows=[flow(5_000 + number, creator=300 + number, age_days=10 + number) for number in range(24)],
+        users=[
+            user(1, skills=SKILLS[:3], history=[seen(1_000), seen(1_003, liked=False)], connections=[300]),
+            user(2, skills=SKILLS[5:7]),
+        ],
+        version=version,
+    )
+
+
+def ranker_of(snapshot: Snapshot) -> Ranker:
+    return prepare(snapshot, initial_policy(), preset("classic"), epsilon=0.02)
+
+
+@dataclass(frozen=True)
+class Serving:
+    snapshot: Snapshot
+    ranker: Ranker
+    loaded_at: float
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    version: str
+    changed: bool
+    seconds: float
+    counts: Mapping[str, int]
+    skipped: Mapping[str, int]
+
+
+@dataclass
+class Reloads:
+    reloads: int = 0
+    failures: int = 0
+
+
+class LocalService:
+    """The real parts, wired as the process wires them; a reload takes what the test laid out as `next_snapshot`."""
+
+    def __init__(self, settings: Settings, snapshot: Snapshot | None) -> None:
+        self.settings = settings
+        self.serving = self._serve(snapshot)
+        self.next_snapshot: Snapshot | None = None
+        self.live = Reloads()
+        self.now = NOW
+        rows = codec.Rows()
+        outbox = Outbox(capacity=1_000)
+        self.server = FakeServer(server_type="redis", version=(7, 0))
+        self.redis = open_redis(host=None, server=self.server)
+        self.activity_log = ActivityLog(sqlite_url(settings.embedded_database))
+        self.sessions = Sessions(self.redis, outbox=outbox, budget=None)
+        self.recorder = Recorder(self.redis, outbox=outbox, event_log=self.activity_log, rows=rows)
+        self.flusher = Flusher(self.redis, self.activity_log, rows=rows)
+
+    @staticmethod
+    def _serve(snapshot: Snapshot | None) -> Serving | None:
+        return None if snapshot is None else Serving(snapshot, ranker_of(snapshot), time.time())
+
+    def clock(self) -> float:
+        return self.now
+
+    async def start(self) -> None:
+        await self.activity_log.ensure_ledger()
+        await self.recorder.start()
+
+    async def stop(self) -> None:
+        await self.recorder.stop()
+        await self.flusher.flush_all()
+        await self.redis.aclose()
+        await self.activity_log.close()
+
+    async def reload(self) -> Reloaded:
+        if self.next_snapshot is None:
+            self.live.failures += 1
+            raise SnapshotError("The build failed: the table resumes lacks the column user_id")
+        before = self.serving
+        self.serving = self._serve(self.next_snapshot)
+        self.live.reloads += 1
+        manifest = self.next_snapshot.manifest
+        changed = before is None or before.snapshot.manifest.version != manifest.version
+        return Reloaded(manifest.version, changed, 0.1, manifest.counts, manifest.skipped)
+
+    async def flush(self) -> FlushReport:
+        return await self.flusher.flush_all()
+
+    async def health(self) -> dict[str, Any]:
+        serving = self.serving
+        return {
+            "status": "unavailable" if serving is None else "ok",
+            "snapshot": None if serving is None else {"version": serving.snapshot.manifest.version},
+            "stores": {"redis": "ok", "database": "ok"},
+            "degraded": [],
+        }
+
+
+ServiceMaker = Callable[..., LocalService]
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> ServiceMaker:
+    """Make a service on its own database; keyword arguments are settings."""
+
+    numbers = itertools.count()
+
+    def make(snapshot: Snapshot | None, *, admin_keys: Sequence[str] = ADMIN_KEYS, **more: Any) -> LocalService:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        keys = [SecretStr(key) for key in admin_keys]
+        settings = Settings(_env_file=None, data_dir=folder, admin_api_key=keys, **more)  # type: ignore[call-arg]
+        with sqlite3.connect(settings.embedded_database) as connection:
+            schema.create(connection)
+        connection.close()
+        return LocalService(settings, snapshot)
+
+    return make
+
+
+@pytest.fixture
+def service(make_service: ServiceMaker) -> LocalService:
+    return make_service(small_catalogue())
+
+
+@pytest.fixture
+def client(service: LocalService) -> Iterator[TestClient]:
+    with TestClient(create_app(service)) as client:
+        yield client
+
+
+def admin(key: str = ADMIN_KEYS[0]) -> dict[bytes, bytes]:
+    """Headers with an admin key; bytes, because a key may hold any character."""
+    return {b"X-Admin-Key": key.encode()}
