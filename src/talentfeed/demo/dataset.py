@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -63,7 +64,7 @@ class ImportReport:
     """What an import wrote, in rows, and what of the folder could not be mapped, by kind."""
 
     folder: str
-    as_of: str | None = None  # ISO 8601, UTC: newest time in the data
+    as_of: float | None = None  # seconds since 1970: newest time in the data
     users: int = 0
     profiles: int = 0
     videos: int = 0
@@ -73,6 +74,10 @@ class ImportReport:
     interactions: int = 0  # rows read of interactions.csv.gz
     history: int = 0  # rows read of history.csv.gz
     left_out: dict[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same, for a JSON line; `as_of` as ISO 8601."""
+        return {**asdict(self), "as_of": None if self.as_of is None else place.iso(self.as_of)}
 
     def leave_out(self, kind: str) -> None:
         """Count one thing that has no place in the platform's tables."""
@@ -112,7 +117,7 @@ class _Import:
         for table in tuple(self.waiting):
             self._write(table)
         if self.newest:
-            self.report.as_of = _iso(self.newest)
+            self.report.as_of = datetime.fromisoformat(_iso(self.newest)).timestamp()
         made = place.Made(made_by="import", folder=self.name, as_of=self.report.as_of)
         return made, self.report
 

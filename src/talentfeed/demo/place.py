@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from talentfeed.demo import schema
 from talentfeed.errors import SourceError
@@ -19,14 +20,14 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What made a database; kept as JSON in `<database>.json`, without the fields that are None."""
+    """What made a database; kept as JSON in `<database>.json`, without what is None, `as_of` as ISO 8601."""
 
     made_by: str  # demo, import, or unknown where nothing readable stands beside the database
     seed: int | None = None
     scale: float | None = None
     now: float | None = None  # seconds since 1970: the demo's ages count back from here
     folder: str | None = None  # name of the imported dataset folder
-    as_of: str | None = None  # ISO 8601, UTC: newest time in the imported data; None where it has no times
+    as_of: float | None = None  # seconds since 1970: newest time in the imported data; None where it has no times
 
 
 def note_path(path: Path) -> Path:
@@ -42,12 +43,14 @@ def describe(path: Path) -> Made | None:
     if not path.exists():
         return None
     try:
-        return Made(**json.loads(note_path(path).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        note = json.loads(note_path(path).read_text(encoding="utf-8"))
+        as_of = note.pop("as_of", None)
+        return Made(**note, as_of=None if as_of is None else datetime.fromisoformat(as_of).timestamp())
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return Made(made_by=UNKNOWN)
 
 
-def is_demo(made: Made | None, *, seed: int | None = None, scale: float | None = None) -> bool:
+def is_demo(made: Made | None, *, seed: int | None = None, scale: float | None = None) -> TypeGuard[Made]:
     """Whether `made` is the demo database that was asked for; None stands for whichever seed or scale it has."""
     return (
         made is not None
@@ -80,6 +83,23 @@ def set_aside(path: Path) -> Path:
     return path.rename(target)
 
 
+def install(draft: Path, path: Path) -> Path | None:
+    """Put the complete database at `draft`, with its note, at `path`; returns where the former one is kept, if any."""
+    kept = set_aside(path) if path.exists() else None
+    # The note first: alone it describes nothing, while a database without it would be nobody's.
+    with suppress(FileNotFoundError):
+        note_path(draft).replace(note_path(path))
+    draft.replace(path)
+    _sync(path.parent)
+    return kept
+
+
+def remove(path: Path) -> None:
+    """Delete the database at `path`, what SQLite keeps beside it, and its note."""
+    for suffix in ("", "-wal", "-shm", ".json"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def make(path: Path, fill: Callable[[sqlite3.Connection], tuple[Made, Result]]) -> Result:
     """Create the database at `path` with the platform's tables, filled by `fill` in one transaction.
 
@@ -90,7 +110,7 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], tuple[Made, Result]]) 
     if path.exists():
         raise SourceError(f"{path}: a database is there already; set it aside first")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
+    _remove_leftovers(path.parent)
     with _draft(path) as draft:
         with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
             # Safe without a journal: an unfinished draft is thrown away whole.
@@ -106,15 +126,20 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], tuple[Made, Result]]) 
             made, result = fill(connection)
             connection.execute("COMMIT")
         _sync(draft)
-        note = {name: value for name, value in asdict(made).items() if value is not None}
-        note_draft = draft.with_name(draft.name + ".json")
-        note_draft.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
-        _sync(note_draft)
-        # The note first: alone it describes nothing, while a database without it would be nobody's.
-        note_draft.replace(note_path(path))
-        draft.replace(path)
-        _sync(path.parent)
+        note_path(draft).write_text(json.dumps(_note(made), indent=1) + "\n", encoding="utf-8")
+        _sync(note_path(draft))
+        install(draft, path)
     return result
+
+
+def iso(seconds: float) -> str:
+    """Seconds since 1970 → ISO 8601, UTC; as many decimals as there are."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _note(made: Made) -> dict[str, Any]:
+    note = {name: value for name, value in asdict(made).items() if value is not None}
+    return note if made.as_of is None else {**note, "as_of": iso(made.as_of)}
 
 
 @contextmanager
@@ -128,14 +153,15 @@ def _draft(path: Path) -> Iterator[Path]:
 
 
 def _remove_draft(draft: Path) -> None:
-    for suffix in ("", "-journal", ".json"):
-        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+    draft.with_name(draft.name + "-journal").unlink(missing_ok=True)
+    note_path(draft).unlink(missing_ok=True)
+    draft.unlink(missing_ok=True)
 
 
-def _remove_leftovers(path: Path) -> None:
-    for draft in path.parent.glob(f"{path.name}.part-*"):
-        pid = draft.name.removeprefix(f"{path.name}.part-").partition("-")[0].partition(".")[0]
-        if pid.isdigit() and not _alive(int(pid)):
+def _remove_leftovers(folder: Path) -> None:
+    for draft in folder.glob("*.part-*"):
+        owner = re.search(r"\.part-(\d+)(\.json|-journal)?$", draft.name)
+        if owner is not None and not _alive(int(owner[1])):
             draft.unlink(missing_ok=True)
 
 
