@@ -94,7 +94,7 @@ def import_(
         report = _replace_database(settings, lambda path: import_dataset(folder, path, progress=progress))
     _build_in_child(_as_of(None, settings))
     console.say("Serve it with:  talentfeed serve")
-    console.emit(report.as_json())
+    console.emit(dataclasses.asdict(report))
 
 
 @app.command()
@@ -116,7 +116,15 @@ def build(
     with console.progress() as progress:
         report = build_snapshot(settings, as_of=_as_of(as_of, settings), force=force, progress=progress)
     console.show_build(report)
-    console.emit(report.as_json())
+    console.emit(
+        {
+            "version": report.manifest.version,
+            "seconds": round(sum(report.seconds.values()), 3),
+            "bytes": report.bytes,
+            "counts": dict(report.manifest.counts),
+            "skipped": dict(report.manifest.skipped),
+        }
+    )
 
 
 @app.command()
@@ -217,12 +225,12 @@ def _as_of(text: str | None, settings: Settings) -> float | None:
         made = place.describe(settings.embedded_database) if settings.mysql_host is None else None
         if made is None or made.as_of is None:
             return None
-        console.say(
-            f"The catalogue in {settings.embedded_database} is taken as on its day: --as-of {console.iso(made.as_of)}"
-        )
+        console.say(f"{settings.embedded_database} is taken as on its day: --as-of {place.iso(made.as_of)}")
         return made.as_of
-    if text == "now":
-        return None
+    return None if text == "now" else _moment(text)
+
+
+def _moment(text: str) -> float:
     with contextlib.suppress(ValueError):
         return float(text)
     try:

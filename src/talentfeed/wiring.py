@@ -82,6 +82,8 @@ class Service:
         """Map the snapshot, then start what works beside the requests. Nothing here keeps a feed from being served."""
         if not self.live.try_load() and self.live.last_error is None:
             log.warning("No snapshot in %s yet; make one with: talentfeed build", self.settings.snapshot_dir)
+        if self.settings.mysql_host is None:  # the platform's own database is its owners': `talentfeed ledger --create`
+            await self._own_ledger()
         await self.recorder.start()
         if self.stores.in_process:
             await self._warm()
@@ -89,6 +91,12 @@ class Service:
         self._tasks = [asyncio.create_task(self.live.watch())]
         if self.settings.reload_interval_seconds > 0:
             self._tasks.append(asyncio.create_task(self.live.reload_every(self.settings.reload_interval_seconds)))
+
+    async def _own_ledger(self) -> None:
+        try:
+            await self.stores.activity_log.ensure_ledger()
+        except TalentFeedError as error:
+            log.error("The ledger table cannot be made, so activities wait: %s", error)
 
     async def _warm(self) -> None:
         """What clients reported since the snapshot counts again after a restart of an in-process store."""
