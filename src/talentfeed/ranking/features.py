@@ -134,4 +134,4 @@ def match(catalogue: Catalogue, viewer: Viewer) -> Floats:
     points = np.bincount(
         catalogue.token_row[places], weights=catalogue.token_points[places], minlength=len(catalogue.bare)
     )
-    return np.minimum(points, 1.0, out=points)
+    return np.minimum(points, 1.0)  # float64 also where bincount, given nothing, counts in integers
