@@ -42,7 +42,7 @@ def test_an_activity_survives_the_way_to_json_and_back(activity: Activity) -> No
 @settings(max_examples=100)
 @given(activities)
 def test_json_has_the_names_of_the_contract_without_those_that_are_none(activity: Activity) -> None:
-    expected = {name: getattr(activity, name) for name in Activity.__slots__}  # type: ignore[attr-defined]
+    expected = {name: getattr(activity, name) for name in Activity.__slots__}
     assert json.loads(codec.encode(activity)) == {k: v for k, v in expected.items() if v is not None}
 
 

@@ -35,7 +35,8 @@ def flusher(redis: Redis, activity_log: ActivityLog) -> Flusher:
 
 
 async def nothing_left(redis: Redis, *, but: tuple[str, ...] = ()) -> bool:
-    names = {name.decode() for name in await redis.keys("*")}
+    found: Any = await redis.keys("*")
+    names = {name.decode() for name in found}
     left = {n for n in names if n.startswith(("user_activity:", "flushing", "waiting", "full", "quarantined"))}
     return left == set(but)
 

@@ -169,7 +169,8 @@ async def test_a_lost_answer_and_a_retry_store_a_report_once(recorder: Recorder,
 
 
 async def test_a_lost_answer_and_a_retry_store_a_served_feed_once(recorder: Recorder, redis: Redis) -> None:
-    script, lost = recorder._served_script, []
+    script = recorder._served_script
+    lost: list[int] = []
 
     async def lose_some_answers(**call: Any) -> Any:
         answer = await script(**call)

@@ -1,6 +1,6 @@
 """Redis' side of the flush: what waits becomes a batch under a lease; a batch is dropped, cut, or set aside."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,14 +78,13 @@ class Batches:
         """The database has it."""
         await self._drop(keys=[keys.FLUSHING, keys.batch(batch_id)], args=[batch_id])
 
-    async def split(self, batch: Batch, pieces: Sequence[Sequence[int]]) -> list[Batch]:
-        """Cut a batch into pieces (ranks in it), each a batch under our lease. [] : another has cut or ended it."""
-        made = [Batch(f"{batch.id}.{n}", [batch.payloads[rank] for rank in piece]) for n, piece in enumerate(pieces)]
+    async def split(self, batch: Batch, pieces: Sequence[Batch], ranks: Sequence[Sequence[int]]) -> bool:
+        """Cut a batch into `cut(batch, ranks)`, each under our lease. False: another has cut or ended it."""
         args: list[str | int | float] = [batch.id, self._lease]
-        for piece, ranks in zip(made, pieces, strict=True):
-            args += [piece.id, len(ranks), *ranks]
-        names = [keys.FLUSHING, keys.batch(batch.id), *(keys.batch(piece.id) for piece in made)]
-        return made if await self._split(keys=names, args=args) else []
+        for piece, places in zip(pieces, ranks, strict=True):
+            args += [piece.id, len(places), *places]
+        names = [keys.FLUSHING, keys.batch(batch.id), *(keys.batch(piece.id) for piece in pieces)]
+        return bool(await self._split(keys=names, args=args))
 
     async def quarantine(self, batch: Batch, reason: str, *, at: float) -> bool:
         """Set a batch of one activity aside, with the reason. False: another has ended it."""
@@ -122,6 +121,11 @@ class Quarantined(msgspec.Struct, frozen=True):
     payload: str  # as it was stored; bytes that are no UTF-8 as \\xNN
 
 
-def halves(size: int) -> list[Iterable[int]]:
+def halves(size: int) -> list[Sequence[int]]:
     """The ranks of a batch of `size` > 1 as two pieces."""
     return [range(size // 2), range(size // 2, size)]
+
+
+def cut(batch: Batch, ranks: Sequence[Sequence[int]]) -> list[Batch]:
+    """A batch's pieces, each by the ranks of what is in it. Their ids derive from the batch's."""
+    return [Batch(f"{batch.id}.{n}", [batch.payloads[rank] for rank in piece]) for n, piece in enumerate(ranks)]

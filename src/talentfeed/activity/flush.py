@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from talentfeed.activity import codec
-from talentfeed.activity.batches import PAGE, Batch, Batches, halves
+from talentfeed.activity.batches import PAGE, Batch, Batches, cut, halves
 from talentfeed.errors import RowsRefusedError, SourceError, StoreUnavailableError
 
 log = logging.getLogger(__name__)
@@ -261,10 +261,14 @@ class Flusher:
                 self.quarantined += 1
                 log.error("An activity is set aside in the list `quarantined`: %s", reason)
             return []
-        pieces: list[Sequence[int]] = [list(half) for half in halves(len(batch.payloads))]
+        ranks = halves(len(batch.payloads))
         if broken:
             sound = [rank for rank in range(len(batch.payloads)) if rank not in broken]
-            pieces = [piece for piece in (sound, *([rank] for rank in broken)) if piece]
-        made = await self._batches.split(batch, pieces)
-        self._ours |= {piece.id for piece in made}
-        return made
+            ranks = [piece for piece in (sound, *([rank] for rank in broken)) if piece]
+        pieces = cut(batch, ranks)
+        ids = {piece.id for piece in pieces}
+        self._ours |= ids  # before the cut: its answer may be lost
+        if await self._batches.split(batch, pieces, ranks):
+            return pieces
+        self._ours -= ids
+        return []
