@@ -24,7 +24,7 @@ def check(snapshot: Snapshot, last: Manifest | None = None, *, shrink: float = 0
     if last is not None and not force:
         wrong += _shrunk(snapshot.manifest.counts, last.counts, shrink)
     if wrong:
-        raise SnapshotError("the snapshot did not pass its checks and was not published:\n  " + "\n  ".join(wrong))
+        raise SnapshotError("the snapshot did not pass its checks and was not published: " + "; ".join(wrong))
 
 
 def _named(snapshot: Snapshot) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -12,10 +12,8 @@ _ACCENTS = {"e": "eéèëê", "u": "uúùüû", "a": "aáàäâ"}
 _WORDS = "|".join("".join(f"[{_ACCENTS.get(c, c)}]\\pM*" for c in word) for word in ("prueba", "test"))
 TEST_WORD = rf"(?i)(^|%[0-9a-f]{{2}}|[^\pL\pM])({_WORDS})([^\pL\pM]|$)"
 
-_TIME = r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{1,2}(:\d{1,2}(\.\d+)?)?)?$"
-_OFFSET_TIME = r"^\d{4}-\d{1,2}-\d{1,2}[ T]\d{1,2}:\d{1,2}:\d{1,2}(\.\d+)?\s?[+-]\d{2}(:?\d{2})?$"
 # A JSON array whose every element begins with a quote holds nothing but texts.
-_NOT_ALL_TEXT = r'[\[,]\s*[^"\s]'
+_NOT_ALL_TEXT = r'[\[,]\s*[^"\s\]]'
 
 
 def null(dtype: str) -> ir.Scalar:
@@ -53,26 +51,25 @@ def as_number(column: ir.Column) -> ir.FloatingColumn:
 def as_time(column: ir.Column, zone: str = "UTC") -> ir.FloatingColumn:
     """Seconds since 1970 UTC, float64; null where it is no time after that. `zone` is that of times that name none."""
     dtype: Any = column.type()
-    text = as_text(column)
     if dtype.is_timestamp() or dtype.is_date():
         text = column.cast("timestamp").strftime("%Y-%m-%d %H:%M:%S.%f")
-    local = ibis.ifelse(text.re_search(_TIME), text, null("string"))
-    utc = ibis.ifelse(text.endswith("Z"), text.re_replace(r"\s*Z$", ""), null("string"))
-    utc = ibis.ifelse(utc.re_search(_TIME), utc, null("string"))
-    offset = ibis.ifelse(text.re_search(_OFFSET_TIME), text, null("string"))
-    if zone == "UTC":
-        seconds = _seconds(ibis.coalesce(local, utc).try_cast("timestamp"))
     else:
-        # the engine knows zones by name, in whole times only
+        text = as_text(column)
+    # `infinity`, `epoch` and years of five digits are no times here
+    text = ibis.ifelse((text.length() <= 40) & (text.substr(4, 1) == "-"), text, null("string"))
+    clock = text.substr(10)
+    zulu = text.endswith("Z")
+    here = ibis.ifelse(zulu, text.substr(0, text.length() - 1).strip(), text)
+    local = _seconds(here.try_cast("timestamp"))
+    if zone != "UTC":
+        # the engine knows zones by name, after whole times only
         whole = ibis.cases(
-            (~local.contains(":"), local + " 00:00:00"),
-            (local.re_search(r"^[^:]*:[^:]*$"), local + ":00"),
-            else_=local,
+            (~here.contains(":"), here + " 00:00:00"), (here.re_search(r"^[^:]*:[^:]*$"), here + ":00"), else_=here
         )
-        seconds = ibis.coalesce(
-            _seconds((whole + f" {zone}").try_cast("timestamp('UTC')")), _seconds(utc.try_cast("timestamp"))
-        )
-    seconds = ibis.coalesce(seconds, _seconds(offset.try_cast("timestamp('UTC')")))
+        local = ibis.ifelse(zulu, local, _seconds((whole + f" {zone}").try_cast("timestamp('UTC')")))
+    # a plain timestamp would ignore the offset
+    offset = clock.contains("+") | clock.contains("-")
+    seconds = ibis.ifelse(offset, _seconds(text.try_cast("timestamp('UTC')")), local)
     return ibis.ifelse(seconds > 0, seconds, null("float64"))
 
 
@@ -88,16 +85,16 @@ def as_texts(column: ir.Column) -> ir.ArrayColumn:
     return ibis.ifelse(raw.re_search(_NOT_ALL_TEXT), picked, json.try_cast("array<string>"))
 
 
-def n_elements(column: ir.Column) -> ir.IntegerColumn:
-    """How many elements a JSON array has, texts or not; null where it is no JSON array."""
+def n_mixed(column: ir.Column) -> ir.IntegerColumn:
+    """How many elements a JSON array has where not all of them may be texts; else null."""
     raw = column.cast("string")
     mixed = ibis.ifelse(raw.re_search(_NOT_ALL_TEXT), raw, null("string"))
     return mixed.try_cast("json").try_cast("array<json>").length()
 
 
-def is_bad_json(column: ir.Column, texts: ir.ArrayColumn) -> ir.BooleanColumn:
-    """Whether something other than null is stored that is no JSON array."""
-    return texts.isnull() & column.notnull() & (column.cast("string").strip() != "null")
+def is_json_given(column: ir.Column) -> ir.BooleanColumn:
+    """Whether something other than null is stored."""
+    return column.notnull() & (column.cast("string").strip() != "null")
 
 
 def file_name(url: ir.StringColumn) -> ir.StringColumn:

@@ -41,7 +41,7 @@ def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, st
     """`team_feedbacks`, `likes` and `matches` in one form."""
     rows = ibis.memtable(raw)
     column, value = which
-    rows = bench.timed(rows.filter(as_text(rows[column]) == value), "created_at")
+    rows = bench.timed(origin, rows.filter(as_text(rows[column]) == value), "created_at")
     if kind == "rating":
         verdict = _rated(is_given(rows.value), as_number(rows.value))
     else:
@@ -76,7 +76,7 @@ def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
     ours = rows.subject.isin((bench.source.resume_subject_type, bench.source.challenge_subject_type))
     rows = rows.left_join(types, "reported")
     rows = rows.filter(rows.unreadable | (rows.from_client & ours & rows.interaction_type.notnull()))
-    rows = bench.timed(rows, "created_at")
+    rows = bench.timed("activity_log", rows, "created_at")
     value, ratio = (_json_number(rows[c]) for c in ("value_text", "ratio_text"))
     rated = _rated(_json_given(rows.value_text), value)
     is_rating = rows.interaction_type == "rating"
@@ -152,7 +152,7 @@ def connections(bench: Workbench, raw: pa.Table, users: ir.Table) -> ir.Table:
     rows = rows.filter(as_text(rows.status) == "accepted").select(
         "created_at", user_id=as_id(rows.from_id), connected_user_id=as_id(rows.to_id)
     )
-    rows = bench.timed(rows, "created_at")
+    rows = bench.timed("user_connections", rows, "created_at")
     one, other = users.select(one="id"), users.select(other="id")
     rows = rows.left_join(one, rows.user_id == one.one)
     rows = rows.left_join(other, rows.connected_user_id == other.other)
@@ -188,7 +188,9 @@ def seen_counts(bench: Workbench, raw: Mapping[str, pa.Table], videos: ir.Table)
     items = videos.filter(videos.id.notnull()).select(known_item="id", item_fate="fate")
     rows = ibis.memtable(raw["views"])
     rows = rows.filter(as_text(rows.model_type) == bench.source.resume_subject_type)
-    views = _on_videos(bench, bench.timed(rows.select("created_at", item_id=as_id(rows.model_id)), "created_at"), items)
+    views = _on_videos(
+        bench, bench.timed("views", rows.select("created_at", item_id=as_id(rows.model_id)), "created_at"), items
+    )
     views = bench.keep("views_read", views)
     bench.tally("views", views)
     rows = ibis.memtable(raw["resumes_exhibited"])

@@ -23,7 +23,7 @@ def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.
         created_at=rows.created_at,
         deleted=is_given(rows.deleted_at),
     )
-    rows = bench.timed(rows, "created_at")
+    rows = bench.timed("users", rows, "created_at")
     everyone = bench.keep(
         "everyone",
         rows.mutate(
@@ -43,14 +43,11 @@ def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.
         "users", here.left_join(spelled, ["city", "country"]).select("id", "name", "created_at", city="normal")
     )
     lists = ibis.memtable(raw["profiles"])
-    lists = bench.listed(
-        lists.select("skills", "tools", "languages", user_id=as_id(lists.user_id), knowledges="knowledge"),
-        "skills", "knowledges", "tools", "languages",
-    )  # fmt: skip
+    lists = lists.select("skills", "tools", "languages", user_id=as_id(lists.user_id), knowledges="knowledge")
     known = users.select(known="id")
     lists = lists.left_join(known, lists.user_id == known.known)
-    verdict = fate((lists.user_id.isnull(), "missing_id"), (lists.known.isnull(), "dangling_user"))
-    profiles = bench.keep("profiles_read", lists.mutate(fate=verdict))
+    lists = bench.listed("profiles", lists, "skills", "knowledges", "tools", "languages")
+    profiles = lists.mutate(fate=fate((lists.user_id.isnull(), "missing_id"), (lists.known.isnull(), "dangling_user")))
     bench.tally("profiles", profiles)
     return everyone, users, kept(profiles).drop("known")
 
@@ -98,8 +95,8 @@ def videos(
         description=rows.description.cast("string"), status=as_text(rows.status), deleted=is_given(rows.deleted_at),
         skip_bad_creator_id=is_given(rows.user_id) & as_id(rows.user_id).isnull(),
     )  # fmt: skip
-    rows = bench.listed(rows, "skills", "knowledges", "tools", "languages", "role_objectives")
-    rows = with_owner(bench.timed(rows, "created_at"), everyone, users)
+    rows = bench.listed("videos", rows, "skills", "knowledges", "tools", "languages", "role_objectives")
+    rows = with_owner(bench.timed("videos", rows, "created_at"), everyone, users)
     read = bench.keep("videos_read", rows.mutate(fate=fate(*unwanted(bench, rows, blacklist, "send"))))
     bench.tally("resumes", read)
     return read
@@ -117,8 +114,8 @@ def flows(
         description=rows.description.cast("string"), status=as_text(rows.status), deleted=is_given(rows.deleted_at),
         skip_bad_creator_id=is_given(rows.user_id) & as_id(rows.user_id).isnull(),
     )  # fmt: skip
-    rows = bench.listed(rows, "interest_areas", "type_objectives")
-    rows = with_owner(bench.timed(rows, "created_at", "updated_at", "status_at"), everyone, users)
+    rows = bench.listed("flows", rows, "interest_areas", "type_objectives")
+    rows = with_owner(bench.timed("flows", rows, "created_at", "updated_at", "status_at"), everyone, users)
     reasons = unwanted(bench, rows, blacklist, "published")
     rows = rows.mutate(fate=fate(*reasons, (is_test(rows.name), "test_upload")))
     newest = ibis.row_number().over(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import ibis
 import numpy as np
 import pyarrow as pa
 from ibis import ir
@@ -39,9 +40,10 @@ Columns = dict[str, Any]
 
 def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | None = None) -> Snapshot:
     """Sort, number and encode everything; the result is sealed: it has its checksums and version."""
-    users, videos, flows = (_by_id(table) for table in (tables.users, tables.videos, tables.flows))
-    city_names = [UNKNOWN, *sorted({*users["city"], *videos["city"], *flows["city"]} - {UNKNOWN, None})]
-    cities = {name: code for code, name in enumerate(city_names)} | {None: UNKNOWN_CITY}
+    named = (tables.users, tables.videos, tables.flows)
+    city_names = [UNKNOWN, *sorted({*(name for t in named for name in _distinct(t.city))} - {UNKNOWN, None})]
+    cities = ibis.memtable(pa.table({"city": city_names, "city_code": pa.array(range(len(city_names)), pa.int32())}))
+    users, videos, flows = (_by_id(table.left_join(cities, "city").drop("city")) for table in named)
     tokens = _columns(tables.tokens)
     texts = [""] * (len(tokens["token"]) + 1)
     for token, text in zip(tokens["token"], tokens["text"], strict=True):
@@ -58,7 +60,7 @@ def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | 
         id=videos["id"],
         creator=video_creator,
         created_at=_times(videos["created_at"]),
-        city=_codes(videos["city"], cities),
+        city=_codes(videos["city_code"]),
         tokens=video_tokens,
         features=_features(videos),
         skill_norm=_skill_norm(video_tokens[:, : KEPT[0]], similarity),
@@ -71,7 +73,7 @@ def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | 
         id=flows["id"],
         creator=flow_creator,
         created_at=_times(flows["created_at"]),
-        city=_codes(flows["city"], cities),
+        city=_codes(flows["city_code"]),
         json=flow_bodies[0],
         json_start=flow_bodies[1],
         url=flow_urls[0],
@@ -83,7 +85,7 @@ def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | 
         video_ids=videos["id"],
         flow_ids=flows["id"],
         creators=creators,
-        cities=_codes(users["city"], cities),
+        cities=_codes(users["city_code"]),
     )
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
@@ -138,8 +140,15 @@ def _times(seconds: NDArray[Any]) -> Floats:
     return np.where(np.isnan(times), NO_DATE, times)
 
 
-def _codes(names: NDArray[Any], codes: dict[str | None, int]) -> Indices:
-    return np.fromiter((codes[name] for name in names), np.int32, len(names))
+def _distinct(column: ir.StringColumn) -> list[str | None]:
+    found: list[str | None] = column.as_table().distinct().to_pyarrow()[column.get_name()].to_pylist()
+    return found
+
+
+def _codes(codes: NDArray[Any]) -> Indices:
+    """City codes; the city of an item without creator is not known."""
+    known = codes.astype(np.float64)
+    return np.where(np.isnan(known), UNKNOWN_CITY, known).astype(np.int32)
 
 
 def _creators(video_users: NDArray[Any], flow_users: NDArray[Any]) -> tuple[Ints, Indices, Indices, int]:

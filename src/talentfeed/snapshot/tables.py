@@ -40,8 +40,8 @@ class Tables:
 
 def derive(bench: Workbench, frames: Frames) -> Tables:
     """All tables of a snapshot."""
-    spelled = _mentions(frames.videos, "id", "video_id"), _mentions(frames.profiles, "user_id", "user_id")
-    raw_videos, raw_profiles = (bench.keep(f"mentions_{i}", t) for i, t in enumerate(spelled))
+    raw_videos = bench.keep("raw_video_mentions", _placed_mentions(frames.videos, "id", "video_id"))
+    raw_profiles = bench.keep("raw_profile_mentions", _mentions(frames.profiles, "user_id", "user_id"))
     texts = _texts(bench, raw_videos, raw_profiles)
     video_mentions = bench.keep("video_mentions", _first_mentions(raw_videos, texts))
     tokens = bench.keep("tokens", _vocabulary(video_mentions))
@@ -73,14 +73,25 @@ def derive(bench: Workbench, frames: Frames) -> Tables:
 
 
 def _mentions(frame: ir.Table, key: str, name: str) -> ir.Table:
-    """(name, kind, place, raw): one row a text of a list."""
-    lists = [
-        frame.select(**{name: frame[key]}, kind=ibis.literal(kind, "int8"), raw=frame[column])
-        .unnest("raw", offset="place")
-        .select(name, "kind", "place", "raw")
-        for kind, column in enumerate(KINDS)
-    ]
-    return ibis.union(*lists)
+    """(name, kind, raw): one row a text of a list."""
+    return ibis.union(
+        *(
+            frame.select(**{name: frame[key]}, kind=ibis.literal(kind, "int8"), raw=frame[column].unnest())
+            for kind, column in enumerate(KINDS)
+        )
+    )
+
+
+def _placed_mentions(frame: ir.Table, key: str, name: str) -> ir.Table:
+    """(name, kind, place, raw): as `_mentions`, with each text's place in its list. Much dearer."""
+    return ibis.union(
+        *(
+            frame.select(**{name: frame[key]}, kind=ibis.literal(kind, "int8"), raw=frame[column])
+            .unnest("raw", offset="place")
+            .select(name, "kind", "place", "raw")
+            for kind, column in enumerate(KINDS)
+        )
+    )
 
 
 def _texts(bench: Workbench, *mentions: ir.Table) -> ir.Table:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ibis import ir
 from ibis.backends.duckdb import Backend
 
-from talentfeed.snapshot.clean import CLOCK_SKEW, as_texts, as_time, is_bad_json, is_given, n_elements, null
+from talentfeed.snapshot.clean import CLOCK_SKEW, as_texts, as_time, is_given, is_json_given, n_mixed, null
 from talentfeed.snapshot.source import Source
 
 
@@ -38,14 +38,15 @@ class Workbench:
 
     def load(self, name: str, table: pa.Table) -> ir.Table:
         """Arrow → a table of the engine."""
-        return self.engine.create_table(name, ibis.memtable(table), temp=True, overwrite=True)
+        return self.keep(name, ibis.memtable(table))
 
-    def timed(self, table: ir.Table, *columns: str) -> ir.Table:
-        """Each text column `x` → seconds `x`, with flags of what was skipped: bad and future dates. SPEC 3."""
-        table = table.mutate(
+    def timed(self, name: str, table: ir.Table, *columns: str) -> ir.Table:
+        """Each column of times `x` → seconds `x`, with flags of what was skipped: bad and future dates. SPEC 3."""
+        parsed = table.mutate(
             **{f"{c}_given": is_given(table[c]) for c in columns},
             **{c: as_time(table[c], self.source.db_timezone) for c in columns},
         )
+        table = self.keep(f"{name}_timed", parsed)  # else the engine would parse once for each use below
         late = {c: (table[c] > self.now + CLOCK_SKEW).fill_null(False) for c in columns}
         return table.mutate(
             **{f"skip_bad_date_{c}": table[f"{c}_given"] & table[c].isnull() for c in columns},
@@ -53,17 +54,18 @@ class Workbench:
             **{c: ibis.ifelse(late[c], null("float64"), table[c]) for c in columns},
         ).drop(*(f"{c}_given" for c in columns))
 
-    def listed(self, table: ir.Table, *columns: str) -> ir.Table:
-        """Each JSON column → array of texts, with flags: bad JSON, elements that are no text."""
-        table = table.mutate(**{f"{c}_texts": as_texts(table[c]) for c in columns})
+    def listed(self, name: str, table: ir.Table, *columns: str) -> ir.Table:
+        """Each column of JSON arrays → arrays of texts, with flags: bad JSON, elements that are no text."""
+        parsed = table.mutate(
+            **{f"{c}_given": is_json_given(table[c]) for c in columns},
+            **{f"{c}_mixed": n_mixed(table[c]) for c in columns},
+            **{c: as_texts(table[c]) for c in columns},
+        )
+        table = self.keep(f"{name}_listed", parsed)
         return table.mutate(
-            **{f"skip_bad_json_{c}": is_bad_json(table[c], table[f"{c}_texts"]) for c in columns},
-            **{
-                f"skip_not_text_{c}": (n_elements(table[c]) - table[f"{c}_texts"].length()).fill_null(0)
-                for c in columns
-            },
-            **{c: table[f"{c}_texts"] for c in columns},
-        ).drop(*(f"{c}_texts" for c in columns))
+            **{f"skip_bad_json_{c}": table[f"{c}_given"] & table[c].isnull() for c in columns},
+            **{f"skip_not_text_{c}": (table[f"{c}_mixed"] - table[c].length()).fill_null(0) for c in columns},
+        ).drop(*(f"{c}_{mark}" for c in columns for mark in ("given", "mixed")))
 
     def after(self, time: ir.FloatingColumn) -> ir.BooleanColumn:
         """Whether a row is later than the day that the catalogue is built as of."""
