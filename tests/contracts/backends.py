@@ -17,6 +17,13 @@ from redis.asyncio import Redis
 from talentfeed.stores.redis import open_redis
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @dataclass
 class RedisServer:
     """A real redis-server in a folder of its own, append-only: an answer means that it is on disk."""
@@ -26,13 +33,12 @@ class RedisServer:
     process: subprocess.Popen[bytes] | None = None
     arguments: list[str] = field(default_factory=list)
 
+    tls_port: int = 0
+
     def start(self) -> None:
         program = shutil.which("redis-server")
         assert program, "redis-server is not installed; `make setup` installs it"
-        if self.port == 0:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+        self.port = self.port or free_port()
         command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always", *self.arguments]
         with (self.folder / "redis.log").open("ab") as output:
@@ -45,6 +51,14 @@ class RedisServer:
                         return
                 assert time.monotonic() < deadline, (self.folder / "redis.log").read_text()
                 time.sleep(0.02)
+
+    def start_tls(self, *, cert: str, key: str, ca: str) -> None:
+        """Also on a second port with TLS; files in its folder."""
+        self.tls_port = free_port()
+        self.arguments = ["--tls-port", str(self.tls_port), "--tls-auth-clients", "no"]
+        for name, file in (("cert", cert), ("key", key), ("ca-cert", ca)):
+            self.arguments += [f"--tls-{name}-file", str(self.folder / file)]
+        self.start()
 
     def kill(self) -> None:
         if self.process is not None:

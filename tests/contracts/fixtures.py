@@ -1,6 +1,7 @@
 """Fixtures: real stores for each test. A conftest imports those it needs by name."""
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 from tests.contracts.backends import Backend, RedisServer
 
 from talentfeed.demo import schema
-from talentfeed.stores.database import ActivityLog, sqlite_url
+from talentfeed.stores.database import ActivityLog, ledger_ddl, sqlite_url
 
 
 @pytest.fixture
@@ -45,17 +46,23 @@ async def redis(backend: Backend) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Path:
-    path = tmp_path / "platform.db"
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The platform's schema and our ledger, in one file that tests copy: creating it takes a while on a slow disk."""
+    path = tmp_path_factory.mktemp("database") / "platform.db"
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         schema.create(connection)
+        connection.execute(ledger_ddl("sqlite"))
     return path
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(empty_database, tmp_path / "platform.db"))
 
 
 @pytest.fixture
 async def activity_log(database: Path) -> AsyncIterator[ActivityLog]:
     log = ActivityLog(sqlite_url(database))
-    await log.ensure_ledger()
     yield log
     await log.close()

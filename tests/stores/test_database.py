@@ -1,0 +1,271 @@
+"""What is written to the database: once, durably, and with errors that say what to do."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import URL
+from tests.activity.parts import event_ids, ledger, reported, rows
+
+from talentfeed.activity.codec import Rows, encode
+from talentfeed.errors import RowsRefusedError, SourceError, StoreUnavailableError
+from talentfeed.stores.database import ActivityLog, ledger_ddl, sqlite_url
+
+pytestmark = pytest.mark.anyio
+
+
+def row(event_id: str, **more: Any) -> dict[str, Any]:
+    return Rows().row(encode(reported(1, event_id))) | more
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@contextlib.asynccontextmanager
+async def opened(url: URL, **more: Any) -> AsyncIterator[ActivityLog]:
+    log = ActivityLog(url, **more)
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+async def test_a_batch_is_written_once_whoever_writes_it(activity_log: ActivityLog, database: Path) -> None:
+    assert await activity_log.write("b1", [row("a"), row("b")])
+    assert not await activity_log.write("b1", [row("a"), row("b")])
+    async with opened(sqlite_url(database)) as other:
+        assert not await other.write("b1", [row("c")])
+    assert event_ids(database) == ["a", "b"]
+    assert ledger(database) == {"b1": 2}
+
+
+async def test_the_same_batch_written_at_the_same_time_is_written_once(database: Path) -> None:
+    logs = [ActivityLog.sqlite(database) for _ in range(4)]
+    written = await asyncio.gather(*(log.write("b1", [row("a")]) for log in logs for _ in range(3)))
+    assert sum(written) == 1
+    assert event_ids(database) == ["a"]
+    for log in logs:
+        await log.close()
+
+
+async def test_one_refused_row_leaves_neither_rows_nor_ledger(activity_log: ActivityLog, database: Path) -> None:
+    with pytest.raises(RowsRefusedError, match="too large"):
+        await activity_log.write("b1", [row("a"), row("b", subject_id=2**70)])
+    with pytest.raises(RowsRefusedError):
+        await activity_log.write("b1", [row("a"), row("b", url="\ud800")])
+    with pytest.raises(RowsRefusedError, match="dict"):
+        await activity_log.write("b1", [row("a"), row("b", url={})])
+    assert rows(database) == []
+    assert ledger(database) == {}
+    assert await activity_log.write("b1", [row("a")]), "the connection is clean again"
+
+
+async def test_a_constraint_of_the_platforms_table_is_a_refusal_and_not_a_repeat(
+    activity_log: ActivityLog, database: Path
+) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE UNIQUE INDEX one_url ON activity_log (url)")
+    with pytest.raises(RowsRefusedError, match="UNIQUE"):
+        await activity_log.write("b1", [row("a"), row("b")])
+    assert ledger(database) == {}
+
+
+async def test_an_abandoned_batch_can_never_be_written(activity_log: ActivityLog, database: Path) -> None:
+    assert await activity_log.abandon("b1")
+    assert await activity_log.abandon("b1"), "may be repeated"
+    with pytest.raises(RowsRefusedError, match="abandoned"):
+        await activity_log.write("b1", [row("a")])
+    assert rows(database) == []
+    assert ledger(database) == {"b1": -1}
+
+
+async def test_a_written_batch_cannot_be_abandoned(activity_log: ActivityLog, database: Path) -> None:
+    await activity_log.write("b1", [row("a")])
+    assert not await activity_log.abandon("b1")
+    assert ledger(database) == {"b1": 1}
+
+
+async def test_events_the_ledger_has_are_left_out(activity_log: ActivityLog, database: Path) -> None:
+    assert await activity_log.write_events({"event:1:a": row("a"), "event:1:b": row("b")}) == {"event:1:a", "event:1:b"}
+    assert await activity_log.write_events({"event:1:b": row("b"), "event:1:c": row("c")}) == {"event:1:c"}
+    assert await activity_log.write_events({}) == set()
+    assert event_ids(database) == ["a", "b", "c"]
+
+
+async def test_events_written_at_the_same_time_by_two_processes_are_written_once(database: Path) -> None:
+    logs = [ActivityLog.sqlite(database) for _ in range(3)]
+    events = {f"event:1:{n}": row(str(n)) for n in range(1200)}
+    new = await asyncio.gather(*(log.write_events(events) for log in logs))
+    assert sorted(map(len, new)) == [0, 0, 1200]
+    assert len(event_ids(database)) == 1200
+    for log in logs:
+        await log.close()
+
+
+async def test_ids_that_differ_in_case_alone_are_two_events(activity_log: ActivityLog, database: Path) -> None:
+    await activity_log.write_events({"event:1:A": row("A"), "event:1:a": row("a")})
+    assert event_ids(database) == ["A", "a"]
+
+
+async def test_a_commit_is_durable_and_the_platforms_readers_are_not_locked_out(
+    activity_log: ActivityLog, database: Path
+) -> None:
+    async with activity_log._reading() as connection:
+        settings = {
+            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "busy_timeout")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 5000}
+    with contextlib.closing(sqlite3.connect(database)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM activity_log").fetchall()
+        assert await activity_log.write("b1", [row("a")])
+
+
+async def test_a_missing_file_is_named_and_not_created(tmp_path: Path) -> None:
+    path = tmp_path / "absent.db"
+    async with opened(sqlite_url(path)) as log:
+        for call in (log.ping(), log.write("b", [row("a")]), log.ensure_ledger(), log.recent_client_activities(0)):
+            with pytest.raises(SourceError, match=r"absent\.db"):
+                await call
+    assert names(tmp_path) == set()
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_text("not a database, and long enough to tell " * 10)
+    async with opened(sqlite_url(path)) as log:
+        with pytest.raises(StoreUnavailableError, match="not a database"):
+            await log.ping()
+
+
+async def test_a_database_without_the_ledger_says_how_to_get_it(database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TABLE talentfeed_ledger")
+    async with opened(sqlite_url(database)) as log:
+        with pytest.raises(SourceError, match="talentfeed ledger"):
+            await log.ping()
+        await log.ensure_ledger()
+        await log.ensure_ledger()
+        await log.ping()
+
+
+async def test_a_locked_database_is_unavailable_and_works_again_afterwards(database: Path) -> None:
+    async with opened(sqlite_url(database), busy_seconds=0.05) as log:
+        await log.ping()
+        with contextlib.closing(sqlite3.connect(database)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailableError, match="locked") as caught:
+                await log.write("b1", [row("a")])
+            assert caught.value.retry_after > 0
+            await log.ping()
+        assert await log.write("b1", [row("a")])
+
+
+async def test_a_read_only_database_is_unavailable(activity_log: ActivityLog, database: Path) -> None:
+    await activity_log.write("b0", [row("a")])  # makes it a WAL database
+    read_only = sqlite_url(database).update_query_dict({"mode": "ro"})
+    async with opened(read_only) as log:
+        await log.ping()
+        with pytest.raises(StoreUnavailableError, match="readonly"):
+            await log.write("b1", [row("b")])
+    assert event_ids(database) == ["a"]
+
+
+async def test_a_full_disk_is_unavailable_and_leaves_nothing_half_written(
+    activity_log: ActivityLog, database: Path
+) -> None:
+    async with activity_log._reading() as connection:  # the page limit is the connection's, as a disk's is everybody's
+        pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar()
+        await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(StoreUnavailableError, match="full"):
+        await activity_log.write("b1", [row(str(n), url="x" * 5000) for n in range(100)])
+    assert rows(database) == []
+    assert ledger(database) == {}
+
+
+async def test_a_path_with_odd_characters_is_the_same_path(database: Path, tmp_path: Path) -> None:
+    odd = Path(shutil.move(database, tmp_path / "a b?c#d%20é;.db"))
+    async with opened(sqlite_url(odd)) as log:
+        assert await log.write("b1", [row("a")])
+    assert event_ids(odd) == ["a"]
+    assert {name.split(".db")[0] for name in names(tmp_path)} == {"a b?c#d%20é;"}
+
+
+async def test_recent_client_activities_are_those_that_clients_reported_since_then(
+    activity_log: ActivityLog, database: Path
+) -> None:
+    def at(event_id: str, when: str, **more: Any) -> dict[str, Any]:
+        return Rows().row(encode(reported(1, event_id, timestamp=when, **more)))
+
+    served = at("served", "2026-03-01T12:00:05Z")
+    served["properties"] = served["properties"].replace('"source":"client"', '"source":"feed"')
+    spaced = at("spaced", "2026-03-01T12:00:06Z")
+    spaced["properties"] = json.dumps(json.loads(spaced["properties"]))
+    await activity_log.write(
+        "b1",
+        [
+            at("late", "2026-03-01T12:00:09Z"),
+            at("before", "2026-03-01T11:59:59.999Z"),
+            at("same second", "2026-03-01T12:00:00.100Z"),
+            served,
+            spaced,
+            row("dirt", properties=None, created_at="2026-03-01 12:00:07"),
+            row("dirt", properties="{bad json", created_at="2026-03-01 12:00:07"),
+        ],
+    )
+    found = await activity_log.recent_client_activities(1_772_366_400.9)
+    assert [json.loads(text)["event_id"] for text in found] == ["same second", "spaced", "late"]
+    newest = await activity_log.recent_client_activities(0, most=2)
+    assert [json.loads(text)["event_id"] for text in newest] == ["spaced", "late"]
+
+
+async def test_a_cancelled_write_is_written_or_not_and_the_next_one_works(
+    activity_log: ActivityLog, database: Path
+) -> None:
+    for n in range(20):
+        task = asyncio.create_task(activity_log.write(f"b{n}", [row(f"{n}")]))
+        await asyncio.sleep(0.0005 * n)
+        task.cancel()
+        await asyncio.wait([task])
+    for n in range(20):
+        await activity_log.write(f"b{n}", [row(f"{n}")])
+    assert event_ids(database) == sorted(f"{n}" for n in range(20))
+
+
+@pytest.mark.parametrize("dialect", ["mysql", "mariadb"])
+def test_the_ledgers_ddl_for_mysql_tells_keys_apart_by_byte(dialect: str) -> None:
+    ddl = ledger_ddl(dialect)
+    assert "IF NOT EXISTS talentfeed_ledger" in ddl
+    assert "COLLATE ascii_bin" in ddl
+    assert "`rows` INTEGER NOT NULL" in ddl
+    assert "PRIMARY KEY (batch_id)" in ddl
+
+
+def test_the_ledgers_ddl_for_sqlite_runs(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        connection.execute(ledger_ddl())
+        connection.execute("INSERT INTO talentfeed_ledger VALUES ('a', 1, '2026-03-01 12:00:00')")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute("INSERT INTO talentfeed_ledger VALUES ('a', 1, '2026-03-01 12:00:00')")
+
+
+def test_a_ledger_for_an_unknown_database_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(SourceError, match="sqlite, mysql, mariadb"):
+        ledger_ddl("oracle")
+
+
+async def test_a_thousand_rows_are_written_in_one_short_transaction(activity_log: ActivityLog, database: Path) -> None:
+    many = [row(str(n)) for n in range(1000)]
+    began = time.perf_counter()
+    await activity_log.write("b1", many)
+    assert time.perf_counter() - began < 2.0
+    assert len(rows(database)) == 1000
