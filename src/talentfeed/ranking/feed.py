@@ -90,8 +90,14 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
     )
 
 
-def rank(ranker: Ranker, viewer: Viewer, request: FeedRequest, *, now: float, seed: int) -> Slate:
-    """One page. `now` is in seconds UTC; `seed`, of up to 128 bits, is all the chance there is in it."""
+def rank(
+    ranker: Ranker, viewer: Viewer, request: FeedRequest, *, now: float, seed: int, draw_seed: int | None = None
+) -> Slate:
+    """One page. `now` is in seconds UTC; `seed`, of up to 128 bits, is all the chance there is in it.
+
+    `draw_seed` stands in for it in the draws alone: other draws from the same distributions, the noise held.
+    """
+    chance = seed if draw_seed is None else draw_seed
     offers, removed = _offers(ranker, viewer, request)
     ages = features.ages(ranker.snapshot.videos.created_at, now)
     shortlists: dict[Pool, slate.Shortlist] = {}
@@ -108,8 +114,8 @@ def rank(ranker: Ranker, viewer: Viewer, request: FeedRequest, *, now: float, se
             pattern=list(islice(cycle(request.pattern), request.size)),
             recent_creators=request.recent_creators,
             epsilon=ranker.epsilon,
-            explore_uniforms=[noise.uniform(seed, Stream.EXPLORE, slot) for slot in range(request.size)],
-            draw_uniforms=[noise.uniform(seed, Stream.DRAW, slot) for slot in range(request.size)],
+            explore_uniforms=[noise.uniform(chance, Stream.EXPLORE, slot) for slot in range(request.size)],
+            draw_uniforms=[noise.uniform(chance, Stream.DRAW, slot) for slot in range(request.size)],
         )
     )
     return Slate(slots=slots, gave_way=gave_way, removed=removed)
@@ -132,7 +138,12 @@ def parse_pattern(text: str) -> tuple[Pool, ...]:
 
 
 def pattern_for(endpoint: str, pattern: Sequence[Pool]) -> tuple[Pool, ...]:
-    """The pattern of an endpoint: `total` as it is, `discover` without flows, `flow` flows alone."""
+    """The pattern of an endpoint: `total` as it is, `discover` without flows, `flow` flows alone.
+
+    Raises PatternError for any other endpoint.
+    """
+    if endpoint not in _KINDS:
+        raise PatternError(f"endpoint {endpoint!r}: there is no such feed; use one of {', '.join(_KINDS)}")
     if endpoint == "flow":
         return (Pool.FLOW,)
     if endpoint == "discover":
