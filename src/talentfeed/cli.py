@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -302,13 +303,13 @@ def _serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
     from talentfeed.snapshot import store
 
     with _only_user_of(settings, shared=True):
-        if store.current(settings.snapshot_dir) is None:
-            _build_in_child(as_of)
         from talentfeed.api.app import create_app
         from talentfeed.wiring import wire
 
+        service = wire(settings, as_of=as_of)  # what is wrong with the settings is said before the build
         listener = _listen(settings)
-        service = wire(settings, as_of=as_of)
+        if store.current(settings.snapshot_dir) is None:
+            _build_in_child(as_of)
         import uvicorn
 
         config = uvicorn.Config(
@@ -322,6 +323,9 @@ def _serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
         )
         if greet:
             console.greet(settings)
+        # uvicorn ends gracefully and then raises the signal again; a stop that was asked for is a success
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit(0))
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -50,28 +50,16 @@ class Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     extra: dict[str, Any] | None = None
 
 
-class _Recent(msgspec.Struct, array_like=True):
-    """An event of the viewer, small and quick to read: a feed reads up to 200 of them."""
-
-    event_type: str
-    kind: int
-    item_id: int
-    at: float
-    value: float | None = None
-    watch_ratio: float | None = None
-
-
 _FIELDS = tuple(field.name for field in fields(Activity))
 _encoder = msgspec.json.Encoder()
 _wire = msgspec.json.Decoder(Wire)
-_recent = msgspec.json.Decoder(_Recent)
-_recents = msgspec.json.Decoder(list[_Recent])
+_event = msgspec.json.Decoder(Event)
+_events = msgspec.json.Decoder(list[Event])
 
 
 def timestamp(at: float) -> str:
     """Seconds since 1970 → ISO 8601, UTC, milliseconds, Z."""
-    whole = datetime.fromtimestamp(at, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{whole.microsecond // 1000:03d}Z"
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def seconds(text: str) -> float:
@@ -147,13 +135,13 @@ def encode_event(activity: Activity) -> bytes:
     if activity.video_id is None:
         raise UndecodableActivityError(f"A {activity.event_type} names no item")
     return _encoder.encode(
-        _Recent(
-            activity.event_type,
-            int(KINDS[activity.item_type]),
-            activity.video_id,
-            seconds(activity.timestamp),
-            activity.value,
-            activity.watch_ratio,
+        Event(
+            event_type=activity.event_type,
+            kind=KINDS[activity.item_type],
+            item_id=activity.video_id,
+            at=seconds(activity.timestamp),
+            value=activity.value,
+            watch_ratio=activity.watch_ratio,
         )
     )
 
@@ -161,26 +149,16 @@ def encode_event(activity: Activity) -> bytes:
 def decode_events(payloads: Sequence[bytes]) -> list[Event]:
     """What `recent:{user_id}` holds → events, in the same order; what is none is left out."""
     try:
-        found = _recents.decode(b"[" + b",".join(payloads) + b"]")
+        return _events.decode(b"[" + b",".join(payloads) + b"]")
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        found = []
-        for payload in payloads:
-            try:
-                found.append(_recent.decode(payload))
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                continue
-    return [
-        Event(
-            event_type=one.event_type,
-            kind=Kind(one.kind),
-            item_id=one.item_id,
-            at=one.at,
-            value=one.value,
-            watch_ratio=one.watch_ratio,
-        )
-        for one in found
-        if one.kind in KINDS.values()
-    ]
+        return [event for payload in payloads for event in _one_event(payload)]
+
+
+def _one_event(payload: bytes) -> list[Event]:
+    try:
+        return [_event.decode(payload)]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
 
 
 # ---------------------------------------------------------------- the row
@@ -217,7 +195,7 @@ class Rows:
             tags = ["#video", f"#{_ACTION.get(found.event_type, found.event_type)}"]
             tags += [f"#{found.feed_type}"] if found.feed_type else []
             url = f"/api/search/feed/video/{subject}"
-        at = datetime.fromtimestamp(seconds(found.timestamp), UTC).strftime("%Y-%m-%d %H:%M:%S")
+        at = datetime.fromtimestamp(seconds(found.timestamp), UTC).replace(tzinfo=None).isoformat(" ", "seconds")
         return {
             "log_name": "app",
             "description": " ".join(tags),

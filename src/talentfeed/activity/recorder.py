@@ -272,18 +272,15 @@ def _activities(feed: ServedFeed) -> list[bytes]:
     common: dict[str, Any] = {"timestamp": at, "source": "feed", "feed_type": feed.endpoint, "user_id": feed.user_id}
     common |= {"session_id": feed.session_id, "feed_id": feed.feed_id}
     request = codec.Wire(event_type=EventType.FEED_REQUEST, event_id=feed.feed_id, size=len(feed.items), **common)
-    views = [
-        codec.Wire(
-            event_type=EventType.VIDEO_VIEW,
-            event_id=f"{feed.feed_id}:{position}",
-            video_id=int(item.id),
-            item_type=codec.ITEM_TYPES[item.kind],
-            video_url=item.url,
-            position=position,
-            pool=item.pool,
-            probability=float(item.probability),
-            **common,
-        )
-        for position, item in enumerate(feed.items)
-    ]
-    return [codec.encode(one) for one in (request, *views)]
+    stored = [codec.encode(request)]
+    view = codec.Wire(event_type=EventType.VIDEO_VIEW, event_id="", **common)  # one, written again for each item
+    for position, item in enumerate(feed.items):
+        view.event_id = f"{feed.feed_id}:{position}"
+        view.video_id = int(item.id)
+        view.item_type = codec.ITEM_TYPES[item.kind]
+        view.video_url = item.url
+        view.position = position
+        view.pool = item.pool
+        view.probability = float(item.probability)
+        stored.append(codec.encode(view))
+    return stored

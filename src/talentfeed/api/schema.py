@@ -210,7 +210,7 @@ _IDS: dict[str, Any] = {
     "description": f"Items not to serve (at most {MAX_IDS}): a list of numbers or of texts of digits, or one "
     "comma-separated text. Send the newest shown last.",
 }
-_TOKEN: dict[str, Any] = {"type": ["string", "null"], "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
+_KEY: dict[str, Any] = {"type": ["string", "null"], "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
 _SIZE: dict[str, Any] = {
     "anyOf": [
         {"type": "integer", "minimum": 1, "maximum": MAX_SIZE},
@@ -219,7 +219,7 @@ _SIZE: dict[str, Any] = {
     ],
     "default": DEFAULT_SIZE,
 }
-_SESSION = {**_TOKEN, "description": "From the page before; without one a session begins"}
+_SESSION = {**_KEY, "description": "From the page before; without one a session begins"}
 
 
 def _object(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -248,30 +248,39 @@ def _feed_schema(*, sized: bool) -> dict[str, Any]:
     }
 
 
-_EVENT = _object(
-    {
-        "event_type": {"type": "string", "enum": list(EVENT_TYPES)},
-        "user_id": _ID,
-        "video_id": {**_ID, "description": "The item's id, of either type"},
-        "item_type": {"type": "string", "enum": list(ITEM_TYPES), "default": "resume"},
-        "event_id": {
-            "type": "string",
-            "pattern": f"^[A-Za-z0-9._:-]{{1,{MAX_EVENT_ID}}}$",
-            "description": "Unique for its user: a repeat is acknowledged and stored once",
-        },
-        "value": {"type": "number", "minimum": 1, "maximum": 5, "description": "Of a rating, required there"},
-        "watch_ratio": {"type": "number", "minimum": 0, "maximum": MAX_WATCH_RATIO},
-        "feed_id": _TOKEN,
-        "session_id": _TOKEN,
-        "position": {"type": "integer", "minimum": 0, "maximum": MAX_POSITION},
-        "timestamp": {
-            "type": "string",
-            "format": "date-time",
-            "description": "UTC where it names no offset; default now",
-        },
+_VALUE = {"type": "number", "minimum": 1, "maximum": 5, "description": "Of a rating"}
+_EVENT_FIELDS: dict[str, Any] = {
+    "user_id": _ID,
+    "video_id": {**_ID, "description": "The item's id, of either type"},
+    "item_type": {"type": "string", "enum": list(ITEM_TYPES), "default": "resume"},
+    "event_id": {
+        "type": "string",
+        "pattern": f"^[A-Za-z0-9._:-]{{1,{MAX_EVENT_ID}}}$",
+        "description": "Unique for its user: a repeat is acknowledged and stored once",
     },
-    required=["event_type", "user_id", "video_id"],
-)
+    "value": _VALUE,
+    "watch_ratio": {"type": "number", "minimum": 0, "maximum": MAX_WATCH_RATIO},
+    "feed_id": _KEY,
+    "session_id": _KEY,
+    "position": {"type": "integer", "minimum": 0, "maximum": MAX_POSITION},
+    "timestamp": {
+        "type": "string",
+        "format": "date-time",
+        "description": "From 2000 to 5 minutes from now; UTC where it names no offset; without one: now",
+    },
+}
+_EVENT = {
+    "anyOf": [
+        _object(
+            {"event_type": {"type": "string", "enum": sorted({*EVENT_TYPES} - {"rating"})}, **_EVENT_FIELDS},
+            required=["event_type", "user_id", "video_id"],
+        ),
+        _object(
+            {"event_type": {"type": "string", "const": "rating"}, **_EVENT_FIELDS},
+            required=["event_type", "user_id", "video_id", "value"],
+        ),
+    ]
+}
 _REPORT = {
     "anyOf": [
         {**_EVENT, "title": "One event"},

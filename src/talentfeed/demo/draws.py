@@ -71,7 +71,7 @@ def lists(rng: np.random.Generator, values: Sequence[str], n: int, *, most: int,
     weights /= weights.sum()
     made = [
         json.dumps([values[i] for i in rng.choice(len(values), size, replace=False, p=weights)], ensure_ascii=False)
-        for size in rng.integers(1, min(most, len(values)) + 1, pool).tolist()
+        for size in rng.integers(1, min(most, len(values)) + 1, min(pool, n)).tolist()
     ]
     return texts(rng, made, n)
 

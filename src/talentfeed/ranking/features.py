@@ -63,6 +63,7 @@ class Catalogue:
     inverse_norm: Floats  # (n,) 1 / length of the sum of its skills' embeddings; 0 without skills
     bare: Bools  # (n,) without skills
     city: Indices  # (n,)
+    n_cities: int
     creators: Postings  # creator -> rows
     tokens: Postings  # token -> places in the two beside
     token_row: Indices
@@ -83,6 +84,7 @@ class Catalogue:
             inverse_norm=np.divide(1.0, length, out=np.zeros_like(length), where=length > 0),
             bare=~(columns != NO_TOKEN).any(axis=0),
             city=videos.city,
+            n_cities=int(videos.city.max(initial=0)) + 1,
             creators=creators,
             tokens=tokens,
             token_row=(place // N_TOKENS).astype(np.int32),
@@ -101,7 +103,7 @@ def moving(
     z[0] = boosted
     z[1] = similarity(catalogue, viewer)
     z[2] = match(catalogue, viewer)
-    z[3] = np.isin(catalogue.city, viewer.cities)
+    z[3] = _table(catalogue.n_cities, viewer.cities).take(catalogue.city)
     z[4] = 0.0
     z[4, catalogue.creators.of_all(viewer.connections.tolist())] = 1.0
     z[5] = viewer.influence
@@ -135,3 +137,10 @@ def match(catalogue: Catalogue, viewer: Viewer) -> Floats:
         catalogue.token_row[places], weights=catalogue.token_points[places], minlength=len(catalogue.bare)
     )
     return np.minimum(points, 1.0)  # float64 also where bincount, given nothing, counts in integers
+
+
+def _table(size: int, codes: Indices) -> Floats:
+    """1 at each of the codes, 0 elsewhere."""
+    table = np.zeros(size)
+    table[codes[codes < size]] = 1.0
+    return table

@@ -105,6 +105,7 @@ def rank(
         shortlists |= _video_pools(ranker, viewer, ages, offers[Kind.VIDEO].kept, seed)
     if Kind.FLOW in offers:
         shortlists[Pool.FLOW] = _flow_pool(ranker, viewer, request, offers[Kind.FLOW].kept, now=now, seed=seed)
+    numbers = noise.counters(np.arange(request.size))
     slots, gave_way = slate.fill(
         slate.Table(
             offers=offers,
@@ -114,8 +115,8 @@ def rank(
             pattern=list(islice(cycle(request.pattern), request.size)),
             recent_creators=request.recent_creators,
             epsilon=ranker.epsilon,
-            explore_uniforms=[noise.uniform(chance, Stream.EXPLORE, slot) for slot in range(request.size)],
-            draw_uniforms=[noise.uniform(chance, Stream.DRAW, slot) for slot in range(request.size)],
+            explore_uniforms=noise.uniforms(chance, Stream.EXPLORE, numbers).tolist(),
+            draw_uniforms=noise.uniforms(chance, Stream.DRAW, numbers).tolist(),
         )
     )
     return Slate(slots=slots, gave_way=gave_way, removed=removed)

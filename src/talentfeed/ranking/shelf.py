@@ -44,6 +44,18 @@ class Shelf:
             self.unseen_left -= 1
         self.state[row] |= GONE
 
+    def block(self, creator: int) -> None:
+        """This creator is in the window."""
+        rows = self.listing.by_creator.of(creator)
+        if len(rows):
+            self.state[rows] |= BLOCKED
+
+    def unblock(self, creator: int) -> None:
+        """This creator is not in the window any more."""
+        rows = self.listing.by_creator.of(creator)
+        if len(rows):
+            self.state[rows] &= GONE | SEEN
+
     def oldest_seen(self, among: Bools) -> int | None:
         """The row of the oldest interaction that is left, among those admitted."""
         rows = self.seen[among[self.seen]]
@@ -68,13 +80,12 @@ class Window:
         """One more item by these; the oldest place leaves the window."""
         left = self._places.popleft() if len(self._places) == CREATOR_WINDOW - 1 else ()
         self._places.append(creators)
-        for creator in left:
-            if not any(creator in place for place in self._places):
-                for shelf in self._shelves:
-                    shelf.state[shelf.listing.by_creator.of(creator)] &= ~np.uint8(BLOCKED)
-        for creator in creators:
-            for shelf in self._shelves:
-                shelf.state[shelf.listing.by_creator.of(creator)] |= BLOCKED
+        for shelf in self._shelves:
+            for creator in left:
+                if not any(creator in place for place in self._places):
+                    shelf.unblock(creator)
+            for creator in creators:
+                shelf.block(creator)
 
     def shrunk(self) -> list[Bools]:
         """For each shelf what the largest smaller window lets stand that lets anything stand, seen or not."""

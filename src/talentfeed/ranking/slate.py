@@ -16,14 +16,10 @@ from talentfeed.ranking.newness import Newness, within_band
 from talentfeed.ranking.shelf import BLOCKED, SEEN, Listing, Shelf, Window
 
 _FALL_THROUGH = (Pool.AFFINITY, Pool.POPULAR, Pool.FRESH)  # of a flow slot without flows
-# keep new videos for the fresh slots, rule 5, rule 4: from all to none
-_STRICTNESS = (
-    (True, True, True),
-    (False, True, True),
-    (False, False, True),
-    (False, True, False),
-    (False, False, False),
-)
+# keep new videos for the fresh slots, rule 5, rule 4
+_Strictness = tuple[tuple[bool, bool, bool], ...]
+_WHOLE: _Strictness = ((True, True, True), (False, True, True))
+_RELAXED: _Strictness = ((False, False, True), (False, True, False), (False, False, False))
 
 
 class Shortlist(Protocol):
@@ -78,10 +74,9 @@ def fill(table: Table) -> tuple[list[Slot], list[Rule]]:
     feed = _Feed(table)
     slots: list[Slot] = []
     for number, planned in enumerate(table.pattern):
-        choice = feed.choose(number, planned)
+        choice, broken = feed.choose(number, planned)
         if choice is None:
             break
-        broken = feed.broken_by(choice)
         feed.serve(choice)
         slots.append(Slot(choice.kind, choice.row, choice.pool, planned, choice.probability, choice.explored, broken))
     videos = [slot.index for slot in slots if slot.kind is Kind.VIDEO]
@@ -100,23 +95,36 @@ class _Feed:
         self._newness = Newness(table.pattern, table.new, self._shelves.get(Kind.VIDEO), self._shelves.get(Kind.FLOW))
         self._window = Window(list(self._shelves.values()), table.recent_creators)
         self._diversity = Diversity(table.skills)
+        self._order = {own: sorted(self._shelves, key=lambda kind: kind is not own) for own in Kind}
 
-    def choose(self, number: int, planned: Pool) -> _Choice | None:
-        """The choice that breaks least; None where nothing is left."""
-        own = Kind.FLOW if planned is Pool.FLOW else Kind.VIDEO
-        kinds = sorted(self._shelves, key=lambda kind: kind is not own)
+    def choose(self, number: int, planned: Pool) -> tuple[_Choice | None, tuple[Rule, ...]]:
+        """The choice that breaks least and what it breaks; None where nothing is left."""
+        kinds = self._order[Kind.FLOW if planned is Pool.FLOW else Kind.VIDEO]
         self._newness.at(number, planned)
         states = {kind: self._shelves[kind].state for kind in kinds}
-        choice = self._unseen(number, planned, {kind: states[kind] == 0 for kind in kinds})
+        free = {kind: states[kind] == 0 for kind in kinds}
+        choice = self._unseen(number, planned, free, _WHOLE)
+        if choice is not None:
+            return choice, ()
+        choice = self._unseen(number, planned, free, _RELAXED)
         choice = choice or self._oldest_seen({kind: states[kind] == SEEN for kind in kinds})
         if choice is None:
-            left = dict(zip(self._shelves, self._window.shrunk(), strict=True))
-            left = {kind: left[kind] for kind in kinds}
-            choice = self._unseen(number, planned, {kind: left[kind] & (states[kind] & SEEN == 0) for kind in kinds})
-            choice = choice or self._oldest_seen(left)
-        return choice
+            shrunk = dict(zip(self._shelves, self._window.shrunk(), strict=True))
+            free = {kind: shrunk[kind] & ((states[kind] & SEEN) == 0) for kind in kinds}
+            choice = self._unseen(number, planned, free, _WHOLE + _RELAXED)
+            choice = choice or self._oldest_seen({kind: shrunk[kind] for kind in kinds})
+        return choice, self._broken_by(choice) if choice else ()
 
-    def broken_by(self, choice: _Choice) -> tuple[Rule, ...]:
+    def serve(self, choice: _Choice) -> None:
+        """Take the item off its shelf and let every rule know."""
+        shelf = self._shelves[choice.kind]
+        if choice.kind is Kind.VIDEO:
+            self._newness.take(choice.row, seen=bool(shelf.state[choice.row] & SEEN))
+            self._diversity.take(choice.row)
+        shelf.take(choice.row)
+        self._window.push((int(shelf.listing.creator[choice.row]),))
+
+    def _broken_by(self, choice: _Choice) -> tuple[Rule, ...]:
         """The rules that this choice breaks, in the declared order."""
         state = int(self._shelves[choice.kind].state[choice.row])
         is_video = choice.kind is Kind.VIDEO
@@ -128,23 +136,15 @@ class _Feed:
         }
         return tuple(rule for rule in Rule if broken[rule])
 
-    def serve(self, choice: _Choice) -> None:
-        """Take the item off its shelf and let every rule know."""
-        shelf = self._shelves[choice.kind]
-        if choice.kind is Kind.VIDEO:
-            self._newness.take(choice.row, seen=bool(shelf.state[choice.row] & SEEN))
-            self._diversity.take(choice.row)
-        shelf.take(choice.row)
-        self._window.push((int(shelf.listing.creator[choice.row]),))
-
     def _unseen(
         self,
         number: int,
         planned: Pool,
         free: Mapping[Kind, Bools],  # what rules 1 to 3 let stand; the slot's kind first
+        strictness: _Strictness,
     ) -> _Choice | None:
-        """Down the ladder of pools: under rules 5 and 4, without 5, without 4, without both."""
-        for keep_for_fresh, rule5, rule4 in _STRICTNESS:
+        """Down the ladder of pools, at each strictness."""
+        for keep_for_fresh, rule5, rule4 in strictness:
             for kind, admissible in free.items():
                 if kind is Kind.FLOW:
                     if keep_for_fresh and planned is not Pool.FLOW:
