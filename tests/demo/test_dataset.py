@@ -8,7 +8,11 @@ import pytest
 from tests.demo.folders import HISTORY, INTERACTIONS, USERS, VIDEOS, folder, rows
 
 from talentfeed.demo import place
+from talentfeed.demo.dataset import HISTORY as HISTORY_COLUMNS
+from talentfeed.demo.dataset import INTERACTIONS as IMPRESSION_COLUMNS
 from talentfeed.demo.dataset import RESUME, ImportReport, import_dataset
+from talentfeed.demo.dataset import USERS as USER_COLUMNS
+from talentfeed.demo.dataset import VIDEOS as VIDEO_COLUMNS
 from talentfeed.errors import DatasetError, SourceError
 
 
@@ -207,6 +211,20 @@ def test_progress_tells_each_stage_to_its_end(tmp_path: Path) -> None:
     import_dataset(folder(tmp_path), tmp_path / "a.db", progress=lambda stage, done: told.append((stage, done)))
     assert [stage for stage, done in told if done == 1.0] == ["users", "videos", "interactions", "history"]
     assert all(0 <= done <= 1 for _, done in told)
+
+
+def test_the_documentation_lists_every_column_that_is_read_and_marks_those_that_must_be_there() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data-import.md").read_text(encoding="utf-8")
+    tables = {
+        "users": USER_COLUMNS,
+        "videos": VIDEO_COLUMNS,
+        "interactions": IMPRESSION_COLUMNS,
+        "history": HISTORY_COLUMNS,
+    }
+    for name, columns in tables.items():
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}.csv.gz`"))
+        listed = [cell.strip().removesuffix(" (required)") for cell in row.split("|")[2].split(",")]
+        assert sorted(listed) == sorted(f"**{c.name}**" if c.required else c.name for c in columns)
 
 
 # ------------------------------------------------------------- what is refused
