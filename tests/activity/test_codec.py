@@ -64,7 +64,10 @@ def test_what_recent_keeps_is_the_viewers_event(many: list[Activity]) -> None:
 
 def test_one_broken_event_does_not_hide_the_others() -> None:
     good = codec.encode_event(reported(1, "e"))
-    assert len(codec.decode_events([good, b"{", b"\xff", b'["like",7,1,1.0]', good])) == 2
+    assert (
+        len(codec.decode_events([good, b"{", b"\xff", b'{"event_type":"like","kind":7,"item_id":1,"at":1.0}', good]))
+        == 2
+    )
 
 
 def test_a_served_video_becomes_a_row_as_the_platform_has_them() -> None:

@@ -270,3 +270,20 @@ async def test_a_database_without_our_ledger_is_named_and_nothing_is_lost(
     assert SourceError.__name__ in report.error
     await activity_log.ensure_ledger()
     assert (await flusher.flush_all()).flushed == 1
+
+
+async def test_a_flush_that_is_cancelled_anywhere_is_brought_to_its_end_by_the_last_one(
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Path
+) -> None:
+    expected = []
+    for n in range(15):
+        expected += [f"{n}-{i}" for i in range(5)]
+        await recorder.report([reported(1, event_id) for event_id in expected[-5:]])
+        flusher = Flusher(redis, activity_log, interval=0.001, poll=0.0005, lease=3600, batch_size=2)
+        task = asyncio.create_task(flusher.run())
+        await asyncio.sleep(0.001 * n)
+        task.cancel()
+        await asyncio.wait([task])
+        assert (await flusher.stop()).error is None
+        assert event_ids(database) == sorted(expected)
+    assert await nothing_left(redis)

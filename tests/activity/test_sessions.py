@@ -82,6 +82,17 @@ async def test_the_newest_events_come_first_and_at_most_two_hundred(sessions: Se
     await recorder.report([reported(1, f"e{n}", video_id=n) for n in range(250)])
     events = (await sessions.read(1, endpoint="total")).events
     assert [event.item_id for event in events] == list(range(249, 49, -1))
+    await recorder.report([reported(1, "newest", video_id=7), reported(2, "another's", video_id=8)])
+    events = (await sessions.read(1, endpoint="total")).events
+    assert [event.item_id for event in events] == [7, *range(249, 50, -1)]
+
+
+async def test_a_report_of_ten_thousand_events_is_taken_in_one_step(
+    sessions: Sessions, recorder: Recorder, redis: Redis
+) -> None:
+    assert await recorder.report([reported(1, f"e{n}", video_id=n) for n in range(10_000)]) == 10_000
+    assert await redis.llen(keys.user_activity(1)) == 10_000
+    assert (await sessions.read(1, endpoint="total")).events[0].item_id == 9_999
 
 
 async def test_flows_of_earlier_sessions_are_told_for_the_flow_feed_alone(

@@ -91,8 +91,9 @@ for user = 1, users do
     local list, recent = KEYS[1 + 2 * user], KEYS[2 + 2 * user]
     push(list, ARGV[5 + user], fresh[user], KEYS[1], KEYS[2], tonumber(ARGV[4]))
     redis.call('PERSIST', list)
-    redis.call('LPUSH', recent, unpack(events[user]))
-    redis.call('LTRIM', recent, 0, tonumber(ARGV[2]) - 1)
+    local kept = tonumber(ARGV[2])
+    redis.call('LPUSH', recent, unpack(events[user], math.max(1, #events[user] - kept + 1)))
+    redis.call('LTRIM', recent, 0, kept - 1)
     redis.call('EXPIRE', recent, ARGV[3])
   end
 end
