@@ -1,5 +1,6 @@
 """A small real service behind the door: in-process Redis, SQLite, a snapshot of today's kind but small."""
 
+import dataclasses
 import itertools
 import sqlite3
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakeredis import FakeServer
 from pydantic import SecretStr
@@ -25,16 +27,18 @@ from talentfeed.errors import SnapshotError
 from talentfeed.ranking.feed import Ranker, initial_policy, prepare
 from talentfeed.ranking.presets import preset
 from talentfeed.settings import Settings
+from talentfeed.snapshot import bodies
 from talentfeed.stores.database import ActivityLog, sqlite_url
 from talentfeed.stores.redis import open_redis
 
 ADMIN_KEYS = ("first-admin-key", "second-admin-key-ü")
+MEDIA = "https://media.example.org"
 SKILLS = [f"skill {number}" for number in range(40)]
 
 
 def small_catalogue(version: str = "small") -> Snapshot:
-    """200 videos by 100 creators, 24 flows by 24 others; user 1 has a history, user 2 none."""
-    return make_snapshot(
+    """200 videos by 100 creators, 24 flows by 24 others, with real bodies; user 1 has a history, user 2 none."""
+    snapshot = make_snapshot(
         videos=[
             video(
                 1_000 + number,
@@ -53,6 +57,37 @@ def small_catalogue(version: str = "small") -> Snapshot:
             user(2, skills=SKILLS[5:7]),
         ],
         version=version,
+    )
+    resumes = [bodies.resume(resume_row(int(i), 100 + (int(i) - 1_000) % 100), MEDIA) for i in snapshot.videos.id]
+    challenges = [bodies.challenge(challenge_row(int(i), int(i) - 4_700), MEDIA) for i in snapshot.flows.id]
+    return with_bodies(snapshot, resumes, challenges)
+
+
+def resume_row(video_id: int, user_id: int | None, **more: Any) -> dict[str, Any]:
+    """A video's row as a build reads it, with nothing optional but what is given."""
+    row = dict.fromkeys(("creator_name", "image", "description", "role_objectives"))
+    return {"id": video_id, "user_id": user_id, "url": f"https://cdn.example.org/{video_id}.mp4", **row, **more}
+
+
+def challenge_row(flow_id: int, user_id: int, **more: Any) -> dict[str, Any]:
+    """A flow's row as a build reads it, with nothing optional but what is given."""
+    names = ("creator_name", "name", "description", "slug", "image", "talent_type", "interest_areas")
+    row: dict[str, Any] = dict.fromkeys((*names, "type_objectives", "updated_at", "status_at"))
+    row |= {"id": flow_id, "user_id": user_id, "url": f"https://cdn.example.org/{flow_id}.mp4", "created_at": NOW}
+    return {**row, **more}
+
+
+def with_bodies(snapshot: Snapshot, resumes: Sequence[bytes], challenges: Sequence[bytes]) -> Snapshot:
+    """The same snapshot with other bodies."""
+
+    def packed(parts: Sequence[bytes]) -> dict[str, Any]:
+        start = np.cumsum([0, *map(len, parts)]).astype(np.int64)
+        return {"json": np.frombuffer(b"".join(parts), np.uint8), "json_start": start}
+
+    return dataclasses.replace(
+        snapshot,
+        videos=dataclasses.replace(snapshot.videos, **packed(resumes)),
+        flows=dataclasses.replace(snapshot.flows, **packed(challenges)),
     )
 
 
@@ -144,23 +179,24 @@ class LocalService:
 ServiceMaker = Callable[..., LocalService]
 
 
+def local_service(
+    folder: Path, snapshot: Snapshot | None, *, admin_keys: Sequence[str] = ADMIN_KEYS, **more: Any
+) -> LocalService:
+    """A service on a new database in this folder; keyword arguments are settings."""
+    folder.mkdir(exist_ok=True)
+    keys = [SecretStr(key) for key in admin_keys]
+    settings = Settings(_env_file=None, data_dir=folder, admin_api_key=keys, **more)  # type: ignore[call-arg]
+    with sqlite3.connect(settings.embedded_database) as connection:
+        schema.create(connection)
+    connection.close()
+    return LocalService(settings, snapshot)
+
+
 @pytest.fixture
 def make_service(tmp_path: Path) -> ServiceMaker:
-    """Make a service on its own database; keyword arguments are settings."""
-
+    """Makes services, each on its own database."""
     numbers = itertools.count()
-
-    def make(snapshot: Snapshot | None, *, admin_keys: Sequence[str] = ADMIN_KEYS, **more: Any) -> LocalService:
-        folder = tmp_path / str(next(numbers))
-        folder.mkdir()
-        keys = [SecretStr(key) for key in admin_keys]
-        settings = Settings(_env_file=None, data_dir=folder, admin_api_key=keys, **more)  # type: ignore[call-arg]
-        with sqlite3.connect(settings.embedded_database) as connection:
-            schema.create(connection)
-        connection.close()
-        return LocalService(settings, snapshot)
-
-    return make
+    return lambda snapshot, **more: local_service(tmp_path / str(next(numbers)), snapshot, **more)
 
 
 @pytest.fixture

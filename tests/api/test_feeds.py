@@ -17,7 +17,6 @@ from talentfeed.errors import PatternError
 
 IDS = {"total": "mix_ids", "discover": "resume_ids", "flow": "challenge_ids"}
 TYPES = {"total": {"resume", "challenge"}, "discover": {"resume"}, "flow": {"challenge"}}
-VIDEO_KEYS = ["type", "id", "user_id", "name", "video", "image", "pool"]
 
 
 def ask(client: TestClient, endpoint: str, **body: Any) -> dict[str, Any]:

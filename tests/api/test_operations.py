@@ -29,7 +29,7 @@ def test_without_an_admin_key_it_is_401(client: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ADMIN_PATHS)
-@pytest.mark.parametrize("key", ["mistaken", ADMIN_KEYS[0] + "x", ADMIN_KEYS[0][:-1], ",".join(ADMIN_KEYS), "ü", "\x7f"])
+@pytest.mark.parametrize("key", ["mistaken", ADMIN_KEYS[0] + "x", ADMIN_KEYS[0][:-1], ",".join(ADMIN_KEYS), "ü"])
 def test_with_a_wrong_key_it_is_403_and_the_key_is_told_nowhere(
     client: TestClient, path: str, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
