@@ -127,7 +127,8 @@ def _creators(
 ) -> Ints:
     """A user id a video: every creator has one video at least, a few have many; one video has none (0)."""
     videos, creators = world.sizes.videos, world.sizes.creators
-    weights = rng.pareto(1.6, creators) + 0.3
+    # Cut off, lest under some seed one creator owns the catalogue.
+    weights = np.minimum(rng.pareto(1.6, creators) + 0.3, 60.0)
     who = np.concatenate([np.arange(creators), rng.choice(creators, videos - 1 - creators, p=weights / weights.sum())])
     who = np.insert(rng.permutation(who), rng.integers(videos), -1)
     first = np.full(creators, np.inf)

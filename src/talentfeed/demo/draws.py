@@ -107,10 +107,10 @@ class Terms:
         loyalty: float = 0.8,  # share drawn from the row's own field
     ) -> list[Any]:
         """n JSON lists."""
-        n, width = len(of_fields), int(counts.max(initial=0))
-        own = rng.random((n, width)) < loyalty
-        wanted = np.where(own, of_fields[:, None], fields(rng, n * width).reshape(n, width))
-        drawn = self.one(rng, wanted)
-        drawn += self.total * rng.choice(_WRITTEN, (n, width), p=_WRITTEN_WEIGHTS)
-        rows = self.written[drawn].tolist()
-        return [f"[{', '.join(dict.fromkeys(row[:k]))}]" for row, k in zip(rows, counts.tolist(), strict=True)]
+        owner = np.repeat(of_fields, counts)
+        wanted = np.where(rng.random(len(owner)) < loyalty, owner, fields(rng, len(owner)))
+        drawn = self.one(rng, wanted) + self.total * rng.choice(_WRITTEN, len(owner), p=_WRITTEN_WEIGHTS)
+        terms = self.written[drawn].tolist()
+        ends = np.cumsum(counts)
+        spans = zip((ends - counts).tolist(), ends.tolist(), strict=True)
+        return [f"[{', '.join(dict.fromkeys(terms[start:end]))}]" for start, end in spans]
