@@ -265,6 +265,7 @@ def test_an_import_that_fails_changes_nothing(made: Place, tmp_path: Path) -> No
         (["serve"], {"FEED_PATTERN": "VMP XX"}, "no pool is called XX"),
         (["serve"], {"PRESET": "turbo"}, "turbo"),
         (["serve"], {"ENVIRONMENT": "prod"}, "MYSQL_HOST: missing"),
+        (["build"], {"MYSQL_HOST": "db.example"}, "MYSQL_HOST: set, but this version reads the embedded database only"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_text_without_a_trace(

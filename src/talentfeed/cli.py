@@ -263,7 +263,8 @@ def _replace_database(settings: Settings, make: Callable[[Path], Made_], *, keep
     from talentfeed.demo import place
 
     database = settings.embedded_database
-    draft = database.with_name(f"new-{os.getpid()}.db")
+    draft = database.with_name("new.db")
+    place.remove(draft)  # what a killed process left; we hold the folder alone
     result = make(draft)
     kept = place.install(draft, database)
     if kept is not None:

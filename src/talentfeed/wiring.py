@@ -16,7 +16,7 @@ from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.contracts import Snapshot
-from talentfeed.errors import TalentFeedError
+from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
 from talentfeed.ranking.presets import preset
 from talentfeed.settings import Settings
@@ -171,8 +171,18 @@ class Stores:
     rows: Rows
 
 
+def _require_embedded(settings: Settings) -> None:
+    """MySQL and the bastion are not connected yet: say so rather than serve from somewhere else."""
+    given = [name for name in ("mysql_host", "ssh_host") if getattr(settings, name) is not None]
+    if given:
+        raise SettingsError(
+            f"{' and '.join(given).upper()}: set, but this version reads the embedded database only; unset it"
+        )
+
+
 def open_stores(settings: Settings) -> Stores:
-    """Clients for what is written. Raises SourceError where the embedded database is absent."""
+    """Clients for what is written; they connect on first use. Raises SettingsError for what is not built yet."""
+    _require_embedded(settings)
     from talentfeed.stores.database import ActivityLog, sqlite_url
     from talentfeed.stores.redis import open_redis
 
@@ -210,7 +220,7 @@ def make_flusher(settings: Settings, stores: Stores) -> Flusher:
 def wire(settings: Settings, *, as_of: float | None = None) -> Service:
     """Make a service from settings. Connects to nothing yet.
 
-    Raises PatternError for a preset or pattern that does not exist, SourceError where the embedded database is absent.
+    Raises PatternError for a preset or pattern that does not exist, SettingsError for what is not built yet.
     """
     stores = open_stores(settings)
     outbox = Outbox(capacity=OUTBOX_FEEDS)
@@ -244,6 +254,7 @@ def build_snapshot(
 
     Raises SourceError where the database cannot be read, SnapshotError where the result does not pass its checks.
     """
+    _require_embedded(settings)
     from talentfeed.snapshot.build import build
     from talentfeed.snapshot.source import Source
 
