@@ -38,7 +38,7 @@ def broken_rules(snapshot: Snapshot, viewer: Viewer, request: FeedRequest, slate
             broken.add(Rule.SKILL_DIVERSITY)
 
     new = sum(days(float(snapshot.videos.created_at[row]), now) < 45 for row in videos)
-    if abs(4 * new - len(videos)) > 2 and 4 * new < len(videos):
+    if 4 * new <= len(videos) - 2:  # below a quarter, half a video rounded up
         broken.add(Rule.NEW_CONTENT)
     if 20 * new > 7 * len(videos) + 10:
         broken.add(Rule.NEW_CONTENT)

@@ -217,7 +217,7 @@ def test_the_band_of_new_content_is_the_nearest_whole_number(n: int) -> None:
     low, high = band(n)
     assert 2 * abs(4 * low - n) <= 4
     assert 2 * abs(20 * high - 7 * n) <= 20
-    assert low <= max(high, low)
+    assert low <= high
 
 
 def test_connections_flows_come_first_and_shown_ones_last() -> None:

@@ -38,7 +38,7 @@ class SkillIndex:
         gain = np.where(count > 0, (_DISTINCT - _MENTION) * count, _NEUTRAL).astype(np.int8)
         listed = np.flatnonzero(skills.ravel() != NO_TOKEN)
         by_skill = invert(skills.ravel()[listed], n_skills + 1)
-        return cls(skills, gain, Postings(by_skill.start, (listed[by_skill.entries] // N_SKILLS).astype(np.int32)))
+        return cls(skills, gain, Postings(by_skill.start, listed[by_skill.entries] // N_SKILLS))
 
 
 class Diversity:

@@ -19,6 +19,7 @@ from talentfeed.contracts import (
     Bools,
     Floats,
     Indices,
+    Ints,
     Skills,
     Videos,
     Viewer,
@@ -65,8 +66,8 @@ class Catalogue:
     city: Indices  # (n,)
     n_cities: int
     creators: Postings  # creator -> rows
-    tokens: Postings  # token -> places in the two beside
-    token_row: Indices
+    tokens: Postings  # token -> spans of the two beside
+    token_row: Ints
     token_points: Floats
 
     @classmethod
@@ -87,7 +88,7 @@ class Catalogue:
             n_cities=int(videos.city.max(initial=0)) + 1,
             creators=creators,
             tokens=tokens,
-            token_row=(place // N_TOKENS).astype(np.int32),
+            token_row=place // N_TOKENS,
             token_points=_POINTS[place % N_TOKENS],
         )
 
@@ -132,11 +133,12 @@ def similarity(catalogue: Catalogue, viewer: Viewer) -> Floats:
 
 def match(catalogue: Catalogue, viewer: Viewer) -> Floats:
     """Column 6, (n,): points of what viewer and video share, at most 1."""
-    places = catalogue.tokens.places_of_all(viewer.tokens.tolist())
-    points = np.bincount(
-        catalogue.token_row[places], weights=catalogue.token_points[places], minlength=len(catalogue.bare)
-    )
-    return np.minimum(points, 1.0)  # float64 also where bincount, given nothing, counts in integers
+    spans = catalogue.tokens.spans_of_all(viewer.tokens.tolist())
+    if not spans:
+        return np.zeros(len(catalogue.bare))
+    rows = np.concatenate([catalogue.token_row[span] for span in spans])
+    points = np.concatenate([catalogue.token_points[span] for span in spans])
+    return np.minimum(np.bincount(rows, weights=points, minlength=len(catalogue.bare)), 1.0)
 
 
 def _table(size: int, codes: Indices) -> Floats:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talentfeed.contracts import Bools, Floats, Indices, Viewer
+from talentfeed.contracts import Bools, Floats, Indices, Ints, Viewer
 from talentfeed.ranking.presets import PoolWeights
 
 
@@ -17,7 +17,7 @@ from talentfeed.ranking.presets import PoolWeights
 class Best:
     """Takes the best admissible."""
 
-    rows: Indices  # best first
+    rows: Ints  # best first
 
     def draw(self, admissible: Bools, uniform: float) -> tuple[int, float] | None:  # noqa: ARG002
         """Place on the shortlist and its probability; None where nothing is admissible."""
@@ -35,13 +35,12 @@ class Best:
 class Weighted:
     """Draws in proportion to weights; uniformly where all that is admissible weighs nothing."""
 
-    rows: Indices  # best first
+    rows: Ints  # best first
     weights: Floats  # not negative, finite
 
     def draw(self, admissible: Bools, uniform: float) -> tuple[int, float] | None:
         """Place on the shortlist and its probability; None where nothing is admissible."""
-        weights = self._admitted(admissible)
-        reach = weights.cumsum()
+        weights, reach = self._admitted(admissible)
         total = float(reach[-1]) if len(reach) else 0.0
         if total <= 0.0:
             return None
@@ -52,12 +51,16 @@ class Weighted:
 
     def probability(self, admissible: Bools, place: int) -> float:
         """Of drawing that admissible place."""
-        weights = self._admitted(admissible)
-        return float(weights[place]) / float(weights.cumsum()[-1])
+        weights, reach = self._admitted(admissible)
+        return float(weights[place]) / float(reach[-1])
 
-    def _admitted(self, admissible: Bools) -> Floats:
+    def _admitted(self, admissible: Bools) -> tuple[Floats, Floats]:
         weights = self.weights * admissible
-        return weights if weights.any() else admissible.astype(np.float64)
+        reach = weights.cumsum()
+        if len(reach) and reach[-1] <= 0.0:
+            weights = admissible.astype(np.float64)
+            reach = weights.cumsum()
+        return weights, reach
 
 
 def fixed_bonus(
@@ -139,7 +142,7 @@ def flow_page(
 ) -> Best:
     """The best of the lowest tier, over all flows: what a page of flows alone is ordered by."""
     rows = np.flatnonzero(candidates)
-    return Best(rows[np.lexsort((-scores[rows], tier[rows]))].astype(np.int32))
+    return Best(rows[np.lexsort((-scores[rows], tier[rows]))])
 
 
 def tiers(
@@ -153,7 +156,7 @@ def tiers(
     return tier
 
 
-def best(scores: Floats, candidates: Bools, size: int) -> Indices:
+def best(scores: Floats, candidates: Bools, size: int) -> Ints:
     """The best `size` candidates, best first; of equal scores the lower row."""
     rows = np.flatnonzero(candidates)
     values = scores[rows]
@@ -162,4 +165,4 @@ def best(scores: Floats, candidates: Bools, size: int) -> Indices:
         high = np.flatnonzero(values >= bar)
         rows, values = rows[high], values[high]
     order: Sequence[int] | np.ndarray = np.argsort(-values, kind="stable")[:size]
-    return rows[order].astype(np.int32)
+    return rows[order]

@@ -1,12 +1,12 @@
 """Part of stage 6: which items may stand at a slot under rules 1, 2 and 3, one byte an item. SPEC 7."""
 
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from talentfeed.contracts import CREATOR_WINDOW, Bools, Bytes, Indices, Ints
+from talentfeed.contracts import CREATOR_WINDOW, Bools, Bytes, Indices, Ints, Kind
 from talentfeed.ranking.postings import Postings
 
 GONE, SEEN, BLOCKED = 1, 2, 4  # excluded or served; already seen; its creator is in the window
@@ -61,6 +61,16 @@ class Shelf:
         rows = self.seen[among[self.seen]]
         return int(rows[0]) if len(rows) else None
 
+    def free(self) -> Bools:
+        """What rules 1 to 3 let stand, (n,)."""
+        free: Bools = self.state == 0
+        return free
+
+    def unseen(self, among: Bools) -> Bools:
+        """What rule 2 lets stand among those admitted, (n,)."""
+        unseen: Bools = among & ((self.state & SEEN) == 0)
+        return unseen
+
     def left(self) -> Bools:
         """What rule 1 alone lets stand, (n,)."""
         left: Bools = (self.state & GONE) == 0
@@ -70,33 +80,33 @@ class Shelf:
 class Window:
     """Rule 3: the creators at the last 11 places, of videos and flows alike."""
 
-    def __init__(self, shelves: Sequence[Shelf], recent: Sequence[Sequence[int]]) -> None:
+    def __init__(self, shelves: Mapping[Kind, Shelf], recent: Sequence[Sequence[int]]) -> None:
         self._shelves = shelves
         self._places: deque[Sequence[int]] = deque()
+        self._times: Counter[int] = Counter()  # a creator stands in the window
         for creators in recent[-(CREATOR_WINDOW - 1) :]:
             self.push(creators)
 
     def push(self, creators: Sequence[int]) -> None:
         """One more item by these; the oldest place leaves the window."""
-        left = self._places.popleft() if len(self._places) == CREATOR_WINDOW - 1 else ()
+        if len(self._places) == CREATOR_WINDOW - 1:
+            for creator in self._places.popleft():
+                self._times[creator] -= 1
+                if not self._times[creator]:
+                    for shelf in self._shelves.values():
+                        shelf.unblock(creator)
         self._places.append(creators)
-        for shelf in self._shelves:
-            for creator in left:
-                if not any(creator in place for place in self._places):
-                    shelf.unblock(creator)
-            for creator in creators:
+        for creator in creators:
+            self._times[creator] += 1
+            for shelf in self._shelves.values():
                 shelf.block(creator)
 
-    def shrunk(self) -> list[Bools]:
+    def shrunk(self) -> dict[Kind, Bools]:
         """For each shelf what the largest smaller window lets stand that lets anything stand, seen or not."""
-        farthest = 0
-        distances: list[tuple[Bools, Ints]] = []
-        for shelf in self._shelves:
-            left = shelf.left()
-            away = self._distance(shelf.listing.creator)
-            distances.append((left, away))
-            farthest = max(farthest, int(away[left].max(initial=0)))
-        return [left & (away == farthest) for left, away in distances]
+        left = {kind: shelf.left() for kind, shelf in self._shelves.items()}
+        away = {kind: self._distance(shelf.listing.creator) for kind, shelf in self._shelves.items()}
+        farthest = max((int(away[kind][left[kind]].max(initial=0)) for kind in left), default=0)
+        return {kind: left[kind] & (away[kind] == farthest) for kind in left}
 
     def _distance(self, creator: Indices) -> Ints:
         """How many places ago each item's creator was last seen; beyond the window one more than it holds."""

@@ -4,13 +4,14 @@ The rules are in `shelf.py` (1 to 3), `diversity.py` (4) and `newness.py` (5). A
 stand; where they let nothing stand they give way from the last to the third, each no further than it must.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from talentfeed.contracts import Bools, Indices, Kind, Pool, Rule, Slot
+from talentfeed.contracts import Bools, Indices, Ints, Kind, Pool, Rule, Slot
 from talentfeed.ranking.diversity import Diversity, SkillIndex
 from talentfeed.ranking.newness import Newness, within_band
 from talentfeed.ranking.shelf import BLOCKED, SEEN, Listing, Shelf, Window
@@ -26,7 +27,7 @@ class Shortlist(Protocol):
     """What a pool offers: rows, and a distribution over the admissible of them."""
 
     @property
-    def rows(self) -> Indices:
+    def rows(self) -> Ints:
         """Rows of the pool's kind."""
 
     def draw(self, admissible: Bools, uniform: float) -> tuple[int, float] | None:
@@ -93,25 +94,24 @@ class _Feed:
         self._table = table
         self._shelves = {kind: Shelf(o.listing, o.kept, o.seen) for kind, o in table.offers.items()}
         self._newness = Newness(table.pattern, table.new, self._shelves.get(Kind.VIDEO), self._shelves.get(Kind.FLOW))
-        self._window = Window(list(self._shelves.values()), table.recent_creators)
+        self._window = Window(self._shelves, table.recent_creators)
         self._diversity = Diversity(table.skills)
         self._order = {own: sorted(self._shelves, key=lambda kind: kind is not own) for own in Kind}
 
     def choose(self, number: int, planned: Pool) -> tuple[_Choice | None, tuple[Rule, ...]]:
         """The choice that breaks least and what it breaks; None where nothing is left."""
-        kinds = self._order[Kind.FLOW if planned is Pool.FLOW else Kind.VIDEO]
         self._newness.at(number, planned)
-        states = {kind: self._shelves[kind].state for kind in kinds}
-        free = {kind: states[kind] == 0 for kind in kinds}
-        choice = self._unseen(number, planned, free, _WHOLE)
+        kinds = self._order[Kind.FLOW if planned is Pool.FLOW else Kind.VIDEO]
+        shelves = self._shelves
+        choice = self._unseen(number, planned, {kind: shelves[kind].free for kind in kinds}, _WHOLE)
         if choice is not None:
             return choice, ()
-        choice = self._unseen(number, planned, free, _RELAXED)
-        choice = choice or self._oldest_seen({kind: states[kind] == SEEN for kind in kinds})
+        choice = self._unseen(number, planned, {kind: shelves[kind].free for kind in kinds}, _RELAXED)
+        choice = choice or self._oldest_seen({kind: shelves[kind].state == SEEN for kind in kinds})
         if choice is None:
-            shrunk = dict(zip(self._shelves, self._window.shrunk(), strict=True))
-            free = {kind: shrunk[kind] & ((states[kind] & SEEN) == 0) for kind in kinds}
-            choice = self._unseen(number, planned, free, _WHOLE + _RELAXED)
+            shrunk = self._window.shrunk()
+            unseen = {kind: partial(shelves[kind].unseen, shrunk[kind]) for kind in kinds}
+            choice = self._unseen(number, planned, unseen, _WHOLE + _RELAXED)
             choice = choice or self._oldest_seen({kind: shrunk[kind] for kind in kinds})
         return choice, self._broken_by(choice) if choice else ()
 
@@ -140,20 +140,20 @@ class _Feed:
         self,
         number: int,
         planned: Pool,
-        free: Mapping[Kind, Bools],  # what rules 1 to 3 let stand; the slot's kind first
+        standing: Mapping[Kind, Callable[[], Bools]],  # what rules 1 to 3 let stand; the slot's kind first
         strictness: _Strictness,
     ) -> _Choice | None:
         """Down the ladder of pools, at each strictness."""
         for keep_for_fresh, rule5, rule4 in strictness:
-            for kind, admissible in free.items():
+            for kind, admissible in standing.items():
                 if kind is Kind.FLOW:
                     if keep_for_fresh and planned is not Pool.FLOW:
                         continue
-                    choice = self._draw(number, planned, kind, admissible)
+                    choice = self._draw(number, planned, kind, admissible())
                 else:
                     only = self._newness.only(keep_for_fresh=keep_for_fresh) if rule5 else None
                     passes = self._diversity.passes() if rule4 else None
-                    choice = self._draw(number, planned, kind, _both(admissible, self._aged(only), passes))
+                    choice = self._draw(number, planned, kind, _both(admissible(), self._aged(only), passes))
                 if choice is not None:
                     return choice
         return None
