@@ -15,7 +15,7 @@ from talentfeed.activity.recorder import ServedFeed, ServedItem
 from talentfeed.activity.sessions import Session
 from talentfeed.api.bodies import FeedQuery, feed_query, read_object
 from talentfeed.api.metrics import Metrics
-from talentfeed.api.problems import nothing_to_serve
+from talentfeed.api.problems import unavailable
 from talentfeed.api.service import Service
 from talentfeed.contracts import (
     CREATOR_WINDOW,
@@ -51,7 +51,7 @@ def feed_endpoint(
         query = feed_query(await read_object(request), sized=endpoint != "total")
         serving = service.serving
         if serving is None:
-            raise nothing_to_serve("there is no snapshot yet: the service is starting, or needs: talentfeed build")
+            raise unavailable("snapshot", "there is none yet: the service is starting, or needs: talentfeed build")
         snapshot = serving.snapshot
         session = await service.sessions.read(query.user_id, query.session_id, endpoint=endpoint)
         now = service.clock()
@@ -131,7 +131,7 @@ def _record(service: Service, metrics: Metrics, feed_id: str, feed: Callable[[],
 
 def _served(snapshot: Snapshot, slot: Slot) -> ServedItem:
     catalogue = _catalogue(snapshot, slot)
-    begin, end = catalogue.url_start[slot.index : slot.index + 2]
+    begin, end = catalogue.url_start[slot.index : slot.index + 2].tolist()
     return ServedItem(
         kind=slot.kind,
         id=int(catalogue.id[slot.index]),
@@ -151,7 +151,7 @@ def shape(snapshot: Snapshot, slate: Slate, session: Session, *, endpoint: str, 
     items: list[bytes] = []
     for slot in slate.slots:
         catalogue = _catalogue(snapshot, slot)
-        begin, end = catalogue.json_start[slot.index : slot.index + 2]
+        begin, end = catalogue.json_start[slot.index : slot.index + 2].tolist()
         items.append(catalogue.json[begin : end - 1].tobytes() + _TAIL[slot.pool])
         ids.append(str(catalogue.id[slot.index]))
     beside: dict[str, Any] = {

@@ -14,9 +14,9 @@ from starlette.responses import Response
 
 from talentfeed import __version__
 from talentfeed.api.metrics import Metrics
-from talentfeed.api.problems import Problem, RefusedError
+from talentfeed.api.problems import RETRY_AFTER_SECONDS, Problem, RefusedError, unavailable
 from talentfeed.api.service import Service
-from talentfeed.errors import StoreUnavailableError
+from talentfeed.errors import TalentFeedError
 from talentfeed.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,10 @@ def reload_endpoint(service: Service) -> Handler:
 
     async def reload(request: Request) -> Response:
         require_admin(request, service.settings)
-        result = await service.reload()
+        try:
+            result = await service.reload()
+        except TalentFeedError as error:
+            raise unavailable("snapshot", f"what was served before goes on: {error}") from error
         return _json(
             {
                 "statusCode": 200,
@@ -75,7 +78,7 @@ def flush_endpoint(service: Service) -> Handler:
         require_admin(request, service.settings)
         report = await service.flush()
         if report.error is not None:
-            raise StoreUnavailableError(f"the flush ended early, the rest waits in Redis: {report.error}")
+            raise unavailable("flush", f"it ended early, the rest waits in Redis: {report.error}")
         return _json({"statusCode": 200, "body": dataclasses.asdict(report)})
 
     return flush
@@ -117,5 +120,5 @@ def metrics_endpoint(metrics: Metrics) -> Handler:
 
 
 def _json(body: Any, status: int = HTTPStatus.OK) -> Response:
-    headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return Response(msgspec.json.encode(body), status_code=status, headers=headers, media_type="application/json")

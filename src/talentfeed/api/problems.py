@@ -82,12 +82,10 @@ def answer(status: int, problems: Sequence[Problem], headers: Mapping[str, str] 
     )
 
 
-def nothing_to_serve(reason: str) -> RefusedError:
-    """503 while there is no snapshot."""
+def unavailable(field: str, accepted: str, *, wait: int = RETRY_AFTER_SECONDS) -> RefusedError:
+    """503: come again after `wait` seconds."""
     return RefusedError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        [Problem("snapshot", None, reason)],
-        {"Retry-After": str(RETRY_AFTER_SECONDS)},
+        HTTPStatus.SERVICE_UNAVAILABLE, [Problem(field, "unavailable", accepted)], {"Retry-After": str(wait)}
     )
 
 
@@ -97,15 +95,12 @@ async def on_refused(_: Request, error: Exception) -> Response:
     return answer(error.status, error.problems, error.headers)
 
 
-async def on_unavailable(_: Request, error: Exception) -> Response:
-    """StoreUnavailableError and other errors of ours → 503 with the reason; the client may come again."""
+async def on_unavailable(request: Request, error: Exception) -> Response:
+    """An error of the service's own → 503. Its text names hosts and files: for our log, not for clients."""
     wait = error.retry_after if isinstance(error, StoreUnavailableError) else RETRY_AFTER_SECONDS
-    log.warning("Answered 503: %s", error)
-    return answer(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        [Problem("service", "unavailable", f"try again in {wait} s: {error}")],
-        {"Retry-After": str(wait)},
-    )
+    log.warning("Request %s answered 503: %s", request.state.request_id, error)
+    refused = unavailable("service", f"the same request again after {wait} s; nothing of it was stored", wait=wait)
+    return answer(refused.status, refused.problems, refused.headers)
 
 
 async def on_http(request: Request, error: Exception) -> Response:
