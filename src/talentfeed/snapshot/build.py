@@ -69,7 +69,7 @@ def build(
         with stage("derive"):
             tables = derive(bench, frames)
         with stage("pack"):
-            snapshot = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
+            snapshot = pack(bench, frames, tables, media_base_url=media_base_url, as_of=as_of)
     before = store.current(snapshot_dir)
     with stage("check"):
         checks.check(snapshot, _last(snapshot_dir), force=force)

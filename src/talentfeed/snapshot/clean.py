@@ -3,7 +3,10 @@
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
+import sqlglot
 from ibis import ir
+from ibis.backends.duckdb import Backend
 
 CLOCK_SKEW = 300.0  # seconds that a clock may be ahead of ours
 
@@ -48,48 +51,71 @@ def as_number(column: ir.Column) -> ir.FloatingColumn:
     return ibis.ifelse(number.isnan() | number.isinf(), null("float64"), number)
 
 
-def as_time(column: ir.Column, zone: str = "UTC") -> ir.FloatingColumn:
-    """Seconds since 1970 UTC, float64; null where it is no time after that. `zone` is that of times that name none."""
-    dtype: Any = column.type()
-    if dtype.is_timestamp() or dtype.is_date():
-        text = column.cast("timestamp").strftime("%Y-%m-%d %H:%M:%S.%f")
-    else:
-        text = as_text(column)
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def seconds_of(text: str) -> float:
+    """Seconds since 1970 UTC; null where the text is no time after that. See `FUNCTIONS`."""
+    raise NotImplementedError(text)  # the engine has it
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def texts_of(text: str) -> dt.Array(dt.string):  # type: ignore[valid-type]
+    """A JSON array's texts, in order, as stored; null where it is no JSON array. What is no text is left out."""
+    raise NotImplementedError(text)
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def n_mixed(text: str) -> int:
+    """How many elements a JSON array has where not all of them may be texts; else null."""
+    raise NotImplementedError(text)
+
+
+def _seconds_of(x: ir.StringColumn, zone: str) -> ir.FloatingColumn:
+    text = as_text(x)
     # `infinity`, `epoch` and years of five digits are no times here
     text = ibis.ifelse((text.length() <= 40) & (text.substr(4, 1) == "-"), text, null("string"))
     clock = text.substr(10)
     zulu = text.endswith("Z")
     here = ibis.ifelse(zulu, text.substr(0, text.length() - 1).strip(), text)
-    local = _seconds(here.try_cast("timestamp"))
+    local = _epoch(here.try_cast("timestamp"))
     if zone != "UTC":
         # the engine knows zones by name, after whole times only
         whole = ibis.cases(
             (~here.contains(":"), here + " 00:00:00"), (here.re_search(r"^[^:]*:[^:]*$"), here + ":00"), else_=here
         )
-        local = ibis.ifelse(zulu, local, _seconds((whole + f" {zone}").try_cast("timestamp('UTC')")))
+        local = ibis.ifelse(zulu, local, _epoch((whole + f" {zone}").try_cast("timestamp('UTC')")))
     # a plain timestamp would ignore the offset
     offset = clock.contains("+") | clock.contains("-")
-    seconds = ibis.ifelse(offset, _seconds(text.try_cast("timestamp('UTC')")), local)
+    seconds = ibis.ifelse(offset, _epoch(text.try_cast("timestamp('UTC')")), local)
     return ibis.ifelse(seconds > 0, seconds, null("float64"))
 
 
-def _seconds(time: ir.TimestampValue) -> ir.FloatingValue:
+def _epoch(time: ir.TimestampValue) -> ir.FloatingValue:
     return time.epoch_seconds().cast("float64")
 
 
-def as_texts(column: ir.Column) -> ir.ArrayColumn:
-    """A JSON array's texts, in order, as stored; null where it is no JSON array. What is no text is left out."""
-    raw = column.cast("string")
-    json = raw.try_cast("json")
+def _texts_of(x: ir.StringColumn, zone: str) -> ir.ArrayColumn:  # noqa: ARG001
+    json = x.try_cast("json")
     picked = json.try_cast("array<json>").map(lambda e: e.str).filter(lambda e: e.notnull())
-    return ibis.ifelse(raw.re_search(_NOT_ALL_TEXT), picked, json.try_cast("array<string>"))
+    return ibis.ifelse(x.re_search(_NOT_ALL_TEXT), picked, json.try_cast("array<string>"))
 
 
-def n_mixed(column: ir.Column) -> ir.IntegerColumn:
-    """How many elements a JSON array has where not all of them may be texts; else null."""
-    raw = column.cast("string")
-    mixed = ibis.ifelse(raw.re_search(_NOT_ALL_TEXT), raw, null("string"))
+def _n_mixed(x: ir.StringColumn, zone: str) -> ir.IntegerColumn:  # noqa: ARG001
+    mixed = ibis.ifelse(x.re_search(_NOT_ALL_TEXT), x, null("string"))
     return mixed.try_cast("json").try_cast("array<json>").length()
+
+
+FUNCTIONS = {"seconds_of": _seconds_of, "texts_of": _texts_of, "n_mixed": _n_mixed}
+
+
+def install(engine: Backend, zone: str) -> None:
+    """Give the engine the functions above, each compiled once from its expression: used dozens of times, an
+    expression would be compiled dozens of times. `zone` is that of times that name none."""
+    for name, body in FUNCTIONS.items():
+        query = engine.compiler.to_sqlglot(body(ibis.table({"x": "string"}, name="t").x, zone).name("y"))
+        for column in query.find_all(sqlglot.exp.Column):
+            column.set("table", None)
+        sql = query.expressions[0].unalias().sql(dialect="duckdb")
+        engine.con.execute(f"CREATE OR REPLACE TEMP MACRO {name}(x) AS ({sql})")
 
 
 def is_json_given(column: ir.Column) -> ir.BooleanColumn:

@@ -39,7 +39,7 @@ def _rated(given: ir.BooleanValue, value: ir.FloatingValue) -> dict[str, ir.Valu
 
 def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, str], kind: str) -> ir.Table:
     """`team_feedbacks`, `likes` and `matches` in one form."""
-    rows = ibis.memtable(raw)
+    rows = bench.load(f"raw_{origin}", raw)
     column, value = which
     rows = bench.timed(origin, rows.filter(as_text(rows[column]) == value), "created_at")
     if kind == "rating":
@@ -61,10 +61,12 @@ def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, st
 
 def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
     """What clients reported, of `activity_log`, in the same form. What the service itself recorded is left out."""
-    rows = ibis.memtable(raw)
+    rows = bench.load("raw_activity_log", raw)
     rows = rows.mutate(json=rows.properties.cast("string").try_cast("json"), stored=as_text(rows.properties))
     unreadable = rows.json.isnull() & rows.stored.notnull()
-    types = ibis.memtable(pa.table({"reported": list(CLIENT_TYPES), "interaction_type": list(CLIENT_TYPES.values())}))
+    types = bench.load(
+        "client_types", pa.table({"reported": list(CLIENT_TYPES), "interaction_type": list(CLIENT_TYPES.values())})
+    )
     rows = rows.mutate(
         unreadable=unreadable,
         reported=rows.json["event_type"].str,
@@ -148,7 +150,7 @@ def events(
 
 def connections(bench: Workbench, raw: pa.Table, users: ir.Table) -> ir.Table:
     """Accepted connections as stored, each with `fate`."""
-    rows = ibis.memtable(raw)
+    rows = bench.load("raw_user_connections", raw)
     rows = rows.filter(as_text(rows.status) == "accepted").select(
         "created_at", user_id=as_id(rows.from_id), connected_user_id=as_id(rows.to_id)
     )
@@ -186,14 +188,14 @@ def both_ways(connections: ir.Table) -> ir.Table:
 def seen_counts(bench: Workbench, raw: Mapping[str, pa.Table], videos: ir.Table) -> tuple[ir.Table, ir.Table]:
     """(views as stored with `fate`, exhibitions as stored with `fate`), each with item_id; views with `at`."""
     items = videos.filter(videos.id.notnull()).select(known_item="id", item_fate="fate")
-    rows = ibis.memtable(raw["views"])
+    rows = bench.load("raw_views", raw["views"])
     rows = rows.filter(as_text(rows.model_type) == bench.source.resume_subject_type)
     views = _on_videos(
         bench, bench.timed("views", rows.select("created_at", item_id=as_id(rows.model_id)), "created_at"), items
     )
     views = bench.keep("views_read", views)
     bench.tally("views", views)
-    rows = ibis.memtable(raw["resumes_exhibited"])
+    rows = bench.load("raw_resumes_exhibited", raw["resumes_exhibited"])
     rows = rows.select(item_id=as_id(rows.resume_id), created_at=null("float64"))
     exhibited = bench.keep("exhibited_read", _on_videos(bench, rows, items))
     bench.tally("resumes_exhibited", exhibited)

@@ -14,7 +14,7 @@ from talentfeed.snapshot.workbench import Workbench, fate, kept
 
 def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.Table, ir.Table]:
     """Users as they all are (id, fate, …), those that stay, and profiles."""
-    rows = ibis.memtable(raw["users"])
+    rows = bench.load("raw_users", raw["users"])
     rows = rows.select(
         id=as_id(rows.id),
         name=as_text(rows.name),
@@ -42,7 +42,7 @@ def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.
     users = bench.keep(
         "users", here.left_join(spelled, ["city", "country"]).select("id", "name", "created_at", city="normal")
     )
-    lists = ibis.memtable(raw["profiles"])
+    lists = bench.load("raw_profiles", raw["profiles"])
     lists = lists.select("skills", "tools", "languages", user_id=as_id(lists.user_id), knowledges="knowledge")
     known = users.select(known="id")
     lists = lists.left_join(known, lists.user_id == known.known)
@@ -88,7 +88,7 @@ def videos(
     bench: Workbench, raw: Mapping[str, pa.Table], everyone: ir.Table, users: ir.Table, blacklist: ir.Table
 ) -> ir.Table:
     """Every resume, cleaned, with `fate`."""
-    rows = ibis.memtable(raw["resumes"])
+    rows = bench.load("raw_resumes", raw["resumes"])
     rows = rows.select(
         "skills", "knowledges", "tools", "languages", "role_objectives", "created_at",
         id=as_id(rows.id), user_id=as_id(rows.user_id), url=as_text(rows.video), image=as_text(rows.image),
@@ -106,7 +106,7 @@ def flows(
     bench: Workbench, raw: Mapping[str, pa.Table], everyone: ir.Table, users: ir.Table, blacklist: ir.Table
 ) -> ir.Table:
     """Every challenge, cleaned, with `fate`; of several with one URL the newest stays."""
-    rows = ibis.memtable(raw["challenges"])
+    rows = bench.load("raw_challenges", raw["challenges"])
     rows = rows.select(
         "interest_areas", "type_objectives", "created_at", "updated_at", "status_at",
         id=as_id(rows.id), user_id=as_id(rows.user_id), url=as_text(rows.video), image=as_text(rows.image),

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import ibis
 import numpy as np
 import pyarrow as pa
 from ibis import ir
@@ -32,17 +31,22 @@ from talentfeed.snapshot.cities import UNKNOWN
 from talentfeed.snapshot.frames import Frames
 from talentfeed.snapshot.store import seal
 from talentfeed.snapshot.tables import KEPT, Tables
+from talentfeed.snapshot.workbench import Workbench
 
 _FIRST_OF_KIND = np.cumsum((0, *KEPT[:-1]))  # column of `Videos.tokens` where each kind begins
 
 Columns = dict[str, Any]
 
 
-def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | None = None) -> Snapshot:
+def pack(
+    bench: Workbench, frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | None = None
+) -> Snapshot:
     """Sort, number and encode everything; the result is sealed: it has its checksums and version."""
     named = (tables.users, tables.videos, tables.flows)
-    city_names = [UNKNOWN, *sorted({*(name for t in named for name in _distinct(t.city))} - {UNKNOWN, None})]
-    cities = ibis.memtable(pa.table({"city": city_names, "city_code": pa.array(range(len(city_names)), pa.int32())}))
+    city_names = [UNKNOWN, *sorted({name for t in named for name in _distinct(t.city) if name is not None} - {UNKNOWN})]
+    cities = bench.load(
+        "city_codes", pa.table({"city": city_names, "city_code": pa.array(range(len(city_names)), pa.int32())})
+    )
     users, videos, flows = (_by_id(table.left_join(cities, "city").drop("city")) for table in named)
     tokens = _columns(tables.tokens)
     texts = [""] * (len(tokens["token"]) + 1)

@@ -56,7 +56,7 @@ def derive(bench: Workbench, frames: Frames) -> Tables:
         tokens=tokens,
         video_tokens=video_tokens,
         cooccurrence=_cooccurrence(video_tokens),
-        profiles=_profile_tokens(raw_profiles, texts, tokens),
+        profiles=_profile_tokens(bench, raw_profiles, texts, tokens),
         history=interactions.select(
             "user_id",
             "video_id",
@@ -135,10 +135,10 @@ def _cooccurrence(video_tokens: ir.Table) -> ir.Table:
     return pairs.group_by("one", "other").aggregate(videos=pairs.count())
 
 
-def _profile_tokens(mentions: ir.Table, texts: ir.Table, tokens: ir.Table) -> ir.Table:
+def _profile_tokens(bench: Workbench, mentions: ir.Table, texts: ir.Table, tokens: ir.Table) -> ir.Table:
     """(user_id, token): what a profile names that videos have; -1 for each other skill it names."""
     spelled = texts.join(tokens, "text").select("raw", "code", "kind", "token")
-    other = texts.cross_join(ibis.memtable(pa.table({"kind": pa.array([0], pa.int8())})))
+    other = texts.cross_join(bench.load("kind_of_skills", pa.table({"kind": pa.array([0], pa.int8())})))
     other = other.anti_join(tokens, ["kind", "text"]).select(
         "raw", "code", "kind", token=ibis.literal(-1).cast("int32")
     )

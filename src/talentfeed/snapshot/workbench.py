@@ -10,7 +10,7 @@ import pyarrow as pa
 from ibis import ir
 from ibis.backends.duckdb import Backend
 
-from talentfeed.snapshot.clean import CLOCK_SKEW, as_texts, as_time, is_given, is_json_given, n_mixed, null
+from talentfeed.snapshot.clean import CLOCK_SKEW, install, is_given, is_json_given, n_mixed, null, seconds_of, texts_of
 from talentfeed.snapshot.source import Source
 
 
@@ -34,17 +34,23 @@ class Workbench:
 
     def keep(self, name: str, table: ir.Table) -> ir.Table:
         """Compute once, use often."""
-        return self.engine.create_table(name, table, temp=True, overwrite=True)
+        # as `create_table` does, which would compile the same expression five times
+        types = self.engine.compiler.type_mapper
+        columns = ", ".join(f'"{column}" {types.to_string(dtype)}' for column, dtype in table.schema().items())
+        self.engine.con.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" ({columns})')
+        self.engine.con.execute(f'INSERT INTO "{name}" {ibis.to_sql(table, pretty=False)}')
+        return self.engine.table(name)
 
     def load(self, name: str, table: pa.Table) -> ir.Table:
-        """Arrow → a table of the engine."""
-        return self.keep(name, ibis.memtable(table))
+        """Arrow → a table of the engine, without a copy."""
+        self.engine.con.register(name, table)
+        return self.engine.table(name)
 
     def timed(self, name: str, table: ir.Table, *columns: str) -> ir.Table:
         """Each column of times `x` → seconds `x`, with flags of what was skipped: bad and future dates. SPEC 3."""
         parsed = table.mutate(
             **{f"{c}_given": is_given(table[c]) for c in columns},
-            **{c: as_time(table[c], self.source.db_timezone) for c in columns},
+            **{c: seconds_of(table[c].cast("string")) for c in columns},
         )
         table = self.keep(f"{name}_timed", parsed)  # else the engine would parse once for each use below
         late = {c: (table[c] > self.now + CLOCK_SKEW).fill_null(False) for c in columns}
@@ -58,8 +64,8 @@ class Workbench:
         """Each column of JSON arrays → arrays of texts, with flags: bad JSON, elements that are no text."""
         parsed = table.mutate(
             **{f"{c}_given": is_json_given(table[c]) for c in columns},
-            **{f"{c}_mixed": n_mixed(table[c]) for c in columns},
-            **{c: as_texts(table[c]) for c in columns},
+            **{f"{c}_mixed": n_mixed(table[c].cast("string")) for c in columns},
+            **{c: texts_of(table[c].cast("string")) for c in columns},
         )
         table = self.keep(f"{name}_listed", parsed)
         return table.mutate(
@@ -106,7 +112,8 @@ def kept(table: ir.Table) -> ir.Table:
 def open_workbench(source: Source, *, now: float, as_of: float | None = None) -> Iterator[Workbench]:
     """A workbench on DuckDB, in memory."""
     engine = ibis.duckdb.connect()
-    engine.raw_sql("SET TimeZone = 'UTC'")
+    engine.con.execute("SET TimeZone = 'UTC'")
+    install(engine, source.db_timezone)
     try:
         yield Workbench(engine, source, now, as_of)
     finally:
