@@ -9,7 +9,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from talentfeed import __version__
-from talentfeed.api import docs, operations, schema
+from talentfeed.api import docs, operations
+from talentfeed.api import schema_answers as answers
+from talentfeed.api import schema_requests as requests
 from talentfeed.api.activities import activities_endpoint
 from talentfeed.api.feeds import ENDPOINTS, feed_endpoint
 from talentfeed.api.metrics import Metrics
@@ -82,8 +84,8 @@ def _add_feeds(app: FastAPI, service: Service, metrics: Metrics) -> None:
             tags=["feeds"],
             summary=_SUMMARIES[endpoint],
             operation_id=endpoint,
-            responses=schema.responses(200, schema.FEED_ANSWER[endpoint], 400, 422, 503),
-            openapi_extra=schema.FEED_REQUEST[endpoint],
+            responses=answers.responses(200, answers.FEED_ANSWER[endpoint], 400, 422, 503),
+            openapi_extra=requests.FEED_REQUEST[endpoint],
         )
     app.add_api_route(
         f"{prefix}/activities",
@@ -93,16 +95,16 @@ def _add_feeds(app: FastAPI, service: Service, metrics: Metrics) -> None:
         tags=["activities"],
         summary="What the user did: one event, or up to 500",
         operation_id="activities",
-        responses=schema.responses(202, schema.AcceptedAnswer, 400, 422, 503),
-        openapi_extra=schema.REPORT_REQUEST,
+        responses=answers.responses(202, answers.AcceptedAnswer, 400, 422, 503),
+        openapi_extra=requests.REPORT_REQUEST,
     )
 
 
 def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
     prefix = service.settings.api_prefix
     admin: list[tuple[str, Any, str, Any]] = [
-        ("search/reload", operations.reload_endpoint(service), "Build and swap the snapshot", schema.ReloadAnswer),
-        ("admin/flush", operations.flush_endpoint(service), "Write what waits to activity_log", schema.FlushAnswer),
+        ("search/reload", operations.reload_endpoint(service), "Build and swap the snapshot", answers.ReloadAnswer),
+        ("admin/flush", operations.flush_endpoint(service), "Write what waits to activity_log", answers.FlushAnswer),
     ]
     for path, handler, summary, model in admin:
         app.add_api_route(
@@ -112,17 +114,17 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
             tags=["operations"],
             summary=summary,
             operation_id=path.rpartition("/")[2],
-            responses=schema.responses(200, model, 401, 403, 503),
-            openapi_extra=schema.ADMIN_PARAMETER,
+            responses=answers.responses(200, model, 401, 403, 503),
+            openapi_extra=requests.ADMIN_PARAMETER,
         )
     plain: list[tuple[str, Any, str, dict[int | str, dict[str, Any]]]] = [
-        ("/", operations.root_endpoint(service), "Name, status, version", {200: {"model": schema.RootAnswer}}),
-        ("/health/live", operations.live, "Does the process answer?", {200: {"model": schema.HealthAnswer}}),
+        ("/", operations.root_endpoint(service), "Name, status, version", {200: {"model": answers.RootAnswer}}),
+        ("/health/live", operations.live, "Does the process answer?", {200: {"model": answers.HealthAnswer}}),
         (
             "/health/ready",
             operations.ready_endpoint(service),
             "Can feeds be served?",
-            {200: {"model": schema.HealthAnswer}, 503: {"model": schema.HealthAnswer, "description": "Not yet"}},
+            {200: {"model": answers.HealthAnswer}, 503: {"model": answers.HealthAnswer, "description": "Not yet"}},
         ),
         (
             "/metrics",
@@ -131,7 +133,7 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
             {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
         ),
     ]
-    for path, handler, summary, answers in plain:
+    for path, handler, summary, listed in plain:
         app.add_api_route(
             path,
             handler,
@@ -139,7 +141,7 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
             tags=["operations"],
             summary=summary,
             operation_id=path.strip("/").replace("/", "_") or "root",
-            responses=answers,
+            responses=listed,
         )
         app.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
     app.add_api_route("/docs", docs.page, methods=["GET"], include_in_schema=False)
