@@ -143,8 +143,11 @@ class LiveSnapshot(Generic[Ranker]):
         if child.returncode != 0:
             reason = err.decode(errors="replace").strip().splitlines()
             raise SnapshotError(f"The build failed: {reason[-1] if reason else f'exit code {child.returncode}'}")
-        report: dict[str, Any] = json.loads(out.decode().strip().splitlines()[-1])
-        log.info("Built snapshot %s in %.1f s", report["version"], report["seconds"])
+        try:
+            report: dict[str, Any] = json.loads(out.decode().strip().splitlines()[-1])
+            log.info("Built snapshot %s in %.1f s", report["version"], report["seconds"])
+        except (ValueError, LookupError) as error:
+            raise SnapshotError(f"The build ended without an error but with no report: {out[-200:]!r}") from error
 
     def _failed(self, reason: str) -> None:
         self.failures += 1

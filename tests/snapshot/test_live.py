@@ -1,0 +1,134 @@
+"""The snapshot that is served: swapped whole, never for a worse one. Builds are real child processes."""
+
+import asyncio
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.ranking.factory import make_snapshot, video
+
+from talentfeed.contracts import Snapshot
+from talentfeed.errors import SnapshotError
+from talentfeed.snapshot import live as live_module
+from talentfeed.snapshot import store
+from talentfeed.snapshot.live import LiveSnapshot
+
+REPORT = json.dumps({"version": "any", "seconds": 0.1})
+
+
+def snapshot(*ids: int) -> Snapshot:
+    made = make_snapshot(videos=[video(number) for number in ids])
+    return replace(made, manifest=replace(made.manifest, version=f"of-{len(ids)}-videos"))
+
+
+def child(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def live(folder: Path, build: list[str] | None = None) -> LiveSnapshot[int]:
+    return LiveSnapshot(folder, prepare=lambda read: len(read.videos.id), build_command=build)
+
+
+def test_nothing_published_is_nothing_served(tmp_path: Path) -> None:
+    part = live(tmp_path)
+    assert part.load() is False
+    assert part.serving is None
+
+
+def test_a_published_snapshot_is_served_once(tmp_path: Path) -> None:
+    manifest = store.publish(snapshot(1, 2), tmp_path)
+    part = live(tmp_path)
+    assert part.load() is True
+    assert part.load() is False
+    assert part.serving is not None
+    assert part.serving.ranker == 2
+    assert part.serving.snapshot.manifest.version == manifest.version
+
+
+def test_a_damaged_snapshot_never_replaces_a_good_one(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    part = live(tmp_path)
+    part.load()
+    bad = store.publish(snapshot(1, 2), tmp_path)
+    (tmp_path / bad.version / "manifest.json").write_text("{")
+    assert part.try_load() is False
+    assert part.serving is not None
+    assert part.serving.ranker == 1
+    assert part.last_error is not None
+    assert part.failures == 1
+
+
+def test_a_build_that_fails_says_why_and_the_old_snapshot_goes_on(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    part = live(tmp_path, child("import sys; sys.exit('resumes: no column `video`')"))
+    part.load()
+    with pytest.raises(SnapshotError, match="resumes: no column `video`"):
+        asyncio.run(part.reload())
+    assert part.serving is not None
+    assert part.last_error is not None
+    assert "no column" in part.last_error
+
+
+def test_a_build_without_a_report_is_a_failure(tmp_path: Path) -> None:
+    part = live(tmp_path, child("print('done')"))
+    with pytest.raises(SnapshotError, match="no report"):
+        asyncio.run(part.reload())
+
+
+def test_two_reloads_at_once_are_one_build(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    ran = tmp_path / "ran"
+    part = live(tmp_path, child(f"import time; time.sleep(0.3); open({str(ran)!r}, 'a').write('x'); print('{REPORT}')"))
+
+    async def both() -> None:
+        await asyncio.gather(part.reload(), part.reload())
+
+    asyncio.run(both())
+    assert ran.read_text() == "x"
+    assert part.reloads == 1
+
+
+def test_a_caller_that_goes_away_does_not_stop_the_build(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    ran = tmp_path / "ran"
+    part = live(tmp_path, child(f"import time; time.sleep(0.3); open({str(ran)!r}, 'a').write('x'); print('{REPORT}')"))
+
+    async def leave_and_come_back() -> None:
+        first = asyncio.create_task(part.reload())
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await part.reload()
+
+    asyncio.run(leave_and_come_back())
+    assert ran.read_text() == "x"
+
+
+def test_what_another_process_publishes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "WATCH_SECONDS", 0.02)
+    store.publish(snapshot(1), tmp_path)
+    part = live(tmp_path)
+    part.load()
+
+    async def watch() -> None:
+        watching = asyncio.create_task(part.watch())
+        await asyncio.to_thread(store.publish, snapshot(1, 2, 3), tmp_path)
+        for _ in range(500):
+            if part.serving is not None and part.serving.ranker == 3:
+                break
+            await asyncio.sleep(0.01)
+        assert part.serving is not None
+        assert part.serving.ranker == 3
+        watching.cancel()
+
+    asyncio.run(watch())
+
+
+def test_without_the_builds_libraries_reload_takes_the_newest_published(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    part = live(tmp_path)
+    part.load()
+    published = store.publish(snapshot(1, 2), tmp_path)
+    result = asyncio.run(part.reload())
+    assert (result.version, result.changed) == (published.version, True)
