@@ -1,0 +1,211 @@
+"""Database → snapshot, all the way: what goes in, what is said of it, what is refused."""
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.snapshot.platform import NOW, RESUME, Tables, a_platform, write
+
+from talentfeed.contracts import Snapshot
+from talentfeed.errors import SnapshotError, SourceError
+from talentfeed.snapshot import store
+from talentfeed.snapshot.build import STAGES, Report, build
+from talentfeed.snapshot.source import Source
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Report]:
+    def made(tables: Tables, **options: Any) -> Report:
+        path = tmp_path / "platform.db"
+        write(path, tables)
+        return build(
+            Source(sqlite=path), tmp_path / "snapshots", **{"now": NOW, "media_base_url": "https://m.test", **options}
+        )
+
+    return made
+
+
+def loaded(tmp_path: Path) -> Snapshot:
+    return store.load(tmp_path / "snapshots", verify=True)
+
+
+def changed(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(sql)
+        connection.commit()
+
+
+def test_a_build_publishes_and_reports(make: Callable[..., Report], tmp_path: Path) -> None:
+    heard: list[tuple[str, float]] = []
+    report = make(a_platform(), progress=lambda stage, done: heard.append((stage, done)))
+    snapshot = loaded(tmp_path)
+    assert snapshot.manifest == report.manifest
+    assert report.counts["videos"] == 4
+    assert report.counts["interactions"] == 3
+    assert report.skipped == {}
+    assert report.changed
+    assert set(report.seconds) == set(STAGES)
+    assert report.bytes > 1000
+    assert [stage for stage, _ in heard] == [*STAGES, "done"]
+    assert [done for _, done in heard] == sorted(done for _, done in heard)
+    body = snapshot.videos.json[snapshot.videos.json_start[0] : snapshot.videos.json_start[1]].tobytes()
+    assert msgspec.json.decode(body)["slug"] == "ana-1-11"
+    url = snapshot.videos.url[snapshot.videos.url_start[0] : snapshot.videos.url_start[1]].tobytes()
+    assert url == b"https://v.test/11.mp4"
+
+
+def test_unchanged_input_gives_the_same_version(make: Callable[..., Report]) -> None:
+    first, again = make(a_platform()), make(a_platform(), now=NOW + 100)
+    assert first.manifest.checksums == again.manifest.checksums
+    assert first.manifest.version == again.manifest.version
+    assert not again.changed
+
+
+def test_the_order_of_rows_does_not_matter(make: Callable[..., Report]) -> None:
+    tables = a_platform()
+    ratings = [3.3, 4.7, 1.1, 2.9, 5.0, 0.7]
+    tables["team_feedbacks"] = [
+        {"user_id": 1 + i % 5, "model_id": 11, "type": "ranking_resume", "value": r, "created_at": "2026-09-01"}
+        for i, r in enumerate(ratings * 20)
+    ]
+    tables["team_feedbacks"] = [dict(row) for row in tables["team_feedbacks"]]
+    first = make(tables)
+    backwards = {name: rows[::-1] for name, rows in tables.items()}
+    assert make(backwards).manifest.version == first.manifest.version
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("ALTER TABLE resumes DROP COLUMN video", "column `resumes.video` is missing"),
+        ("DROP TABLE likes", "table `likes` is missing"),
+        ("ALTER TABLE users RENAME COLUMN city TO town", "column `users.city` is missing"),
+    ],
+)
+def test_a_missing_required_table_or_column_names_itself(tmp_path: Path, sql: str, named: str) -> None:
+    path = tmp_path / "platform.db"
+    write(path, a_platform())
+    changed(path, sql)
+    with pytest.raises(SourceError, match=named):
+        build(Source(sqlite=path), tmp_path / "snapshots", now=NOW, media_base_url="m")
+
+
+def test_missing_optional_columns_are_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "platform.db"
+    write(path, a_platform())
+    optional = {
+        "resumes": ["image"],
+        "views": ["user_id", "created_at"],
+        "challenges": ["image", "slug", "talent_type", "interest_areas", "type_objectives", "status_at"],
+    }
+    for table, columns in optional.items():
+        for column in columns:
+            changed(path, f"ALTER TABLE {table} DROP COLUMN {column}")
+    report = build(Source(sqlite=path), tmp_path / "snapshots", now=NOW, media_base_url="m")
+    assert (report.counts["videos"], report.counts["flows"], report.counts["views"]) == (4, 2, 3)
+
+
+def test_no_database_and_no_sqlite_file_are_said_plainly_and_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="talentfeed demo"):
+        build(Source(sqlite=tmp_path / "none.db"), tmp_path / "snapshots", now=NOW, media_base_url="m")
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "text.db").write_text("this is no database " * 100)
+    with pytest.raises(SourceError, match="not a database"):
+        build(Source(sqlite=tmp_path / "text.db"), tmp_path / "snapshots", now=NOW, media_base_url="m")
+
+
+def test_a_catalogue_that_vanished_is_refused_and_the_old_one_stays(
+    make: Callable[..., Report], tmp_path: Path
+) -> None:
+    good = make(a_platform())
+    emptied = {**a_platform(), "resumes": []}
+    with pytest.raises(SnapshotError, match="videos: 0 where the current snapshot has 4"):
+        make(emptied)
+    assert store.current(tmp_path / "snapshots") == good.manifest.version
+    assert make(emptied, force=True).counts["videos"] == 0
+
+
+def test_the_blacklist_is_read_on_each_build(
+    make: Callable[..., Report], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = tmp_path / "blacklist.csv"
+    with caplog.at_level(logging.WARNING):
+        assert make(a_platform(), blacklist=listed).counts["videos"] == 4
+    assert str(listed) in caplog.text
+    listed.write_text("\ufeff# bad\n\n  https://v.test/11.mp4  \nhttps://v.test/60.mp4\n", encoding="utf-8")
+    report = make(a_platform(), blacklist=listed)
+    assert (report.counts["videos"], report.counts["flows"]) == (3, 1)
+    assert report.skipped["resumes.blacklisted"] == 1
+
+
+def test_as_of_leaves_out_what_came_later_and_is_kept_in_the_manifest(make: Callable[..., Report]) -> None:
+    as_of = 1_785_758_400.0  # 2026-08-03T12:00:00Z
+    report = make(a_platform(), as_of=as_of)
+    assert (report.counts["videos"], report.counts["flows"], report.counts["interactions"]) == (3, 0, 0)
+    assert report.counts["views"] == 3  # without a date
+    assert report.manifest.watermark == as_of
+    assert report.manifest.as_of == as_of
+
+
+def test_bytes_that_are_no_text_cost_no_build(tmp_path: Path) -> None:
+    path = tmp_path / "platform.db"
+    write(path, a_platform())
+    changed(path, "UPDATE users SET name = CAST(x'c3ff41' AS TEXT), city = x'ff' WHERE id = 1")
+    changed(path, "UPDATE users SET name = 12 WHERE id = 2")
+    changed(path, "UPDATE resumes SET skills = CAST(x'5b22ff225d' AS TEXT), created_at = x'00' WHERE id = 11")
+    report = build(Source(sqlite=path), tmp_path / "snapshots", now=NOW, media_base_url="m")
+    assert report.counts["users"] == 5
+    assert report.skipped["resumes.bad_date"] == 1
+
+
+def test_a_word_among_the_ratings_does_not_round_the_others(make: Callable[..., Report], tmp_path: Path) -> None:
+    tables = a_platform()
+    row = tables["team_feedbacks"][0]
+    tables["team_feedbacks"] = [{**row, "value": "five"}, {**row, "value": 4.123456789}]
+    assert make(tables).skipped == {"team_feedbacks.rating_not_a_number": 1}
+    assert loaded(tmp_path).videos.features[0, 10] == pytest.approx(4.123456789 / 5, abs=1e-12)
+
+
+def test_the_platforms_own_row_and_the_clients_report_of_it_count_once(
+    make: Callable[..., Report], tmp_path: Path
+) -> None:
+    tables = a_platform()
+    said: list[dict[str, Any]] = [
+        {"event_type": "like", "source": "client"},
+        {"event_type": "save", "source": "client"},
+        {"event_type": "rating", "source": "client", "value": 2},
+        {"event_type": "rating", "source": "client", "value": 5},
+        {"event_type": "video_view", "source": "feed"},
+    ]
+    tables["activity_log"] = [
+        {"id": i, "subject_id": 11, "subject_type": RESUME, "causer_id": user, "properties": json.dumps(what),
+         "created_at": f"2026-09-1{i % 10}T00:00:00.000Z"}
+        for i, (user, what) in enumerate([(u, w) for u in (3, 4) for w in said])
+    ]  # fmt: skip
+    report = make(tables)
+    # 3 as stored; user 3 saved it already: a rating; user 4: a save and a rating
+    assert report.counts["interactions"] == 6
+    assert loaded(tmp_path).videos.features[0, 10] == pytest.approx((4 + 5 + 5) / 3 / 5)
+
+
+def test_a_database_being_written_is_read_as_of_one_moment(tmp_path: Path) -> None:
+    path = tmp_path / "platform.db"
+    write(path, a_platform())
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM users")
+        report = build(Source(sqlite=path), tmp_path / "snapshots", now=NOW, media_base_url="m")
+    assert report.counts["users"] == 5
+
+
+def test_features_that_age_or_depend_on_the_viewer_are_zero(make: Callable[..., Report], tmp_path: Path) -> None:
+    make(a_platform())
+    assert not np.any(loaded(tmp_path).videos.features[:, [1, 5, 6, 7, 8, 13, 17]])
