@@ -85,7 +85,14 @@ def test_a_flush_writes_what_was_served(client: TestClient) -> None:
         if total == 25:
             break
     assert total == 25
-    assert "talentfeed_flushed_activities_total 25.0" in client.get("/metrics").text
+    text = client.get("/metrics").text
+    assert "talentfeed_flushed_activities_total 25.0" in text
+    assert "\ntalentfeed_oldest_waiting_seconds" not in text
+
+
+def test_metrics_tell_since_when_something_waits(client: TestClient, service: LocalService) -> None:
+    service.flusher.oldest_waiting = 1_790_000_000.0
+    assert "\ntalentfeed_oldest_waiting_seconds 1.79e+09\n" in client.get("/metrics").text
 
 
 def test_a_flush_that_ends_early_is_503_with_the_reason(client: TestClient, service: LocalService) -> None:

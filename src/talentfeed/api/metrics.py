@@ -110,6 +110,14 @@ class _ServiceCollector(Collector):
             for kind, count in manifest.counts.items():
                 rows.add_metric([kind], count)
             yield rows
+        waiting = GaugeMetricFamily(
+            "talentfeed_oldest_waiting_seconds",
+            "Since when the oldest activity waits to be flushed, since 1970 UTC",
+            labels=[],
+        )
+        if service.flusher.oldest_waiting is not None:
+            waiting.add_metric([], service.flusher.oldest_waiting)
+        yield waiting
         for name, text, value in (
             ("reloads", "Reloads that ended well", service.live.reloads),
             ("reload_failures", "Snapshots and builds that were refused", service.live.failures),

@@ -56,6 +56,9 @@ class FlushCounters(Protocol):
     def failures(self) -> int: ...
     @property
     def quarantined(self) -> int: ...
+    @property
+    def oldest_waiting(self) -> float | None:
+        """When the oldest activity that waits began to, seconds since 1970 UTC; None: nothing waits."""
 
 
 class ReloadCounters(Protocol):
