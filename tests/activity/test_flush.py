@@ -287,3 +287,21 @@ async def test_a_flush_that_is_cancelled_anywhere_is_brought_to_its_end_by_the_l
         assert (await flusher.stop()).error is None
         assert event_ids(database) == sorted(expected)
     assert await nothing_left(redis)
+
+
+async def test_a_last_flush_works_in_a_task_that_was_cancelled(
+    recorder: Recorder, flusher: Flusher, database: Path
+) -> None:
+    await recorder.report([reported(1, "a")])
+
+    async def serve() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await flusher.stop()
+
+    task = asyncio.create_task(serve())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert event_ids(database) == ["a"]

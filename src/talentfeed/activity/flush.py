@@ -80,6 +80,7 @@ class Flusher:
         self._ours: set[str] = set()  # batches that may exist under our lease
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.Task[Any] | None = None  # the task of `run`
         self._kept = 0.0  # monotonic time of the last `keep`
         self.flushed = 0
         self.batches = 0
@@ -100,9 +101,8 @@ class Flusher:
         """End the loop, then flush everybody a last time, within `patience` seconds; the rest waits in Redis."""
         self._stop.set()
         if self._task is not None:
-            _, late = await asyncio.wait([self._task], timeout=patience)
-            for task in late:
-                task.cancel()
+            await asyncio.wait([self._task], timeout=patience)
+            self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
         try:
@@ -113,6 +113,7 @@ class Flusher:
 
     async def run(self) -> None:
         """Until `stop`: users at the threshold at once, everybody each interval, backing off while a store is away."""
+        self._loop = asyncio.current_task()
         due = time.monotonic() + self._interval
         pause = self._poll
         while not await self._stopped_within(pause):
@@ -126,6 +127,15 @@ class Flusher:
             else:
                 due = min(due, time.monotonic() + 60.0)
                 pause = min(2 * pause, 30.0) * random.uniform(0.8, 1.2)
+            self._obey_cancellation()
+
+    def _obey_cancellation(self) -> None:
+        """Python 3.11's `wait_for`, which Redis clients use, drops a cancellation that meets its answer.
+
+        Only in `run`: a last flush during shutdown may well run in a task that was cancelled.
+        """
+        if self._loop is not None and self._loop is asyncio.current_task() and self._loop.cancelling():
+            raise asyncio.CancelledError
 
     async def flush_all(self) -> FlushReport:
         """Everything that waits now, and batches that somebody left behind. Never raises for a store's sake."""
@@ -211,6 +221,7 @@ class Flusher:
                     await self._write(batch)
 
     async def _claim_and_write(self, users: Sequence[int]) -> None:
+        self._obey_cancellation()
         batch_id = uuid.uuid4().hex
         self._ours.add(batch_id)  # before the claim: its answer may be lost
         batch = await self._batches.claim(batch_id, users, self._size)

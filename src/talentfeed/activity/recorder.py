@@ -100,8 +100,9 @@ class Recorder:
         self._wake.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=patience)
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            while not self._task.done():  # again: `wait_for` of Python 3.11 drops a cancellation that meets its answer
+                self._task.cancel()
+                await asyncio.wait([self._task], timeout=0.1)
             self._task = None
         left = self._outbox.take(len(self._outbox))
         self._lose(left)
