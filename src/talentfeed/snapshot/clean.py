@@ -26,7 +26,7 @@ def null(dtype: str) -> ir.Scalar:
 
 def as_text(column: ir.Column) -> ir.StringColumn:
     """Stripped text; null where blank."""
-    return column.cast("string").strip().nullif("")
+    return stripped(column.cast("string"))
 
 
 def is_given(column: ir.Column) -> ir.BooleanColumn:
@@ -52,9 +52,15 @@ def as_number(column: ir.Column) -> ir.FloatingColumn:
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
-def seconds_of(text: str) -> float:
-    """Seconds since 1970 UTC; null where the text is no time after that. See `FUNCTIONS`."""
+def stripped(text: str) -> str:
+    """The text without blanks around it; null where nothing is left. See `FUNCTIONS`."""
     raise NotImplementedError(text)  # the engine has it
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def seconds_of(text: str) -> float:
+    """Seconds since 1970 UTC; null where the text is no time after that."""
+    raise NotImplementedError(text)
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
@@ -67,6 +73,11 @@ def texts_of(text: str) -> dt.Array(dt.string):  # type: ignore[valid-type]
 def n_mixed(text: str) -> int:
     """How many elements a JSON array has where not all of them may be texts; else null."""
     raise NotImplementedError(text)
+
+
+def _stripped(x: ir.StringColumn, zone: str) -> ir.StringColumn:  # noqa: ARG001
+    # the engine's strip is dear, and few need it
+    return ibis.ifelse(x.re_search(r"^\s|\s$"), x.strip(), x).nullif("")
 
 
 def _seconds_of(x: ir.StringColumn, zone: str) -> ir.FloatingColumn:
@@ -86,7 +97,11 @@ def _seconds_of(x: ir.StringColumn, zone: str) -> ir.FloatingColumn:
     # a plain timestamp would ignore the offset
     offset = clock.contains("+") | clock.contains("-")
     seconds = ibis.ifelse(offset, _epoch(text.try_cast("timestamp('UTC')")), local)
-    return ibis.ifelse(seconds > 0, seconds, null("float64"))
+    if zone == "UTC":
+        # nearly all are `YYYY-MM-DD hh:mm:ss`: spare them the rest
+        usual = (x.length() == 19) & (x.substr(4, 1) == "-") & (x.substr(16, 1) == ":")
+        seconds = ibis.ifelse(usual, _epoch(x.try_cast("timestamp")), seconds)
+    return ibis.greatest(seconds, ibis.literal(0.0)).nullif(0.0)
 
 
 def _epoch(time: ir.TimestampValue) -> ir.FloatingValue:
@@ -104,7 +119,7 @@ def _n_mixed(x: ir.StringColumn, zone: str) -> ir.IntegerColumn:  # noqa: ARG001
     return mixed.try_cast("json").try_cast("array<json>").length()
 
 
-FUNCTIONS = {"seconds_of": _seconds_of, "texts_of": _texts_of, "n_mixed": _n_mixed}
+FUNCTIONS = {"stripped": _stripped, "seconds_of": _seconds_of, "texts_of": _texts_of, "n_mixed": _n_mixed}
 
 
 def install(engine: Backend, zone: str) -> None:
@@ -120,7 +135,8 @@ def install(engine: Backend, zone: str) -> None:
 
 def is_json_given(column: ir.Column) -> ir.BooleanColumn:
     """Whether something other than null is stored."""
-    return column.notnull() & (column.cast("string").strip() != "null")
+    text = column.cast("string")
+    return text.notnull() & ibis.ifelse(text.length() > 12, True, as_text(text).fill_null("") != "null")
 
 
 def file_name(url: ir.StringColumn) -> ir.StringColumn:

@@ -35,8 +35,8 @@ class Frames:
     skipped: Mapping[str, int]  # `table.kind` -> how many values or rows
 
 
-def clean(bench: Workbench, raw: Mapping[str, pa.Table], *, blacklist: Path | None = None) -> Frames:
-    """Clean all tables of `source.read`. blacklist: a file of URLs; absent is no error, but logged."""
+def clean(bench: Workbench, raw: dict[str, pa.Table], *, blacklist: Path | None = None) -> Frames:
+    """Clean all tables of `source.read`, which is emptied. No blacklist file is no error, but logged."""
     urls = None if blacklist is None else items.listed_urls(blacklist)
     if urls is None:
         log.warning("blacklist %s: no such file; no URL is blacklisted", blacklist)
@@ -62,10 +62,7 @@ def clean(bench: Workbench, raw: Mapping[str, pa.Table], *, blacklist: Path | No
         name = counted.columns[1]
         servable = servable.left_join(counted, servable.id == counted.video_id).drop("video_id")
         servable = servable.mutate(**{name: servable[name].fill_null(0)})
-    skipped = {kind: n for kind, n in sorted(bench.skipped.items()) if n}
-    for kind, n in skipped.items():
-        log.info("skipped %s: %d", kind, n)
-    return Frames(
+    result = Frames(
         users=users,
         profiles=profiles,
         videos=bench.keep("videos", servable.drop("owner_id", "owner_fate", "status", "deleted")),
@@ -74,8 +71,13 @@ def clean(bench: Workbench, raw: Mapping[str, pa.Table], *, blacklist: Path | No
         connections=bench.keep("connections", facts.both_ways(connections)),
         flows=bench.keep("flows", kept(flows).drop("owner_id", "owner_fate", "status", "deleted")),
         watermark=watermark,
-        skipped=skipped,
+        skipped={kind: n for kind, n in sorted(bench.skipped.items()) if n},
     )
+    for kind, n in result.skipped.items():
+        log.info("skipped %s: %d", kind, n)
+    bench.forget(f"raw_{table}" for table in raw)
+    raw.clear()
+    return result
 
 
 def _newest(bench: Workbench, *times: ir.FloatingColumn) -> float:

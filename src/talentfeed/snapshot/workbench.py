@@ -1,7 +1,7 @@
 """Where frames are made: the engine, the clock, and the tally of what is left out and why."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,6 +12,8 @@ from ibis.backends.duckdb import Backend
 
 from talentfeed.snapshot.clean import CLOCK_SKEW, install, is_given, is_json_given, n_mixed, null, seconds_of, texts_of
 from talentfeed.snapshot.source import Source
+
+BATCH = 1 << 16
 
 
 @dataclass(slots=True)
@@ -42,9 +44,15 @@ class Workbench:
         return self.engine.table(name)
 
     def load(self, name: str, table: pa.Table) -> ir.Table:
-        """Arrow → a table of the engine, without a copy."""
-        self.engine.con.register(name, table)
+        """Arrow → a table of the engine, without a copy. `forget` it when done."""
+        # a batch is what one thread takes
+        self.engine.con.register(name, pa.Table.from_batches(table.to_batches(max_chunksize=BATCH), table.schema))
         return self.engine.table(name)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let go of tables that were loaded."""
+        for name in names:
+            self.engine.con.unregister(name)
 
     def timed(self, name: str, table: ir.Table, *columns: str) -> ir.Table:
         """Each column of times `x` → seconds `x`, with flags of what was skipped: bad and future dates. SPEC 3."""
