@@ -68,6 +68,7 @@ class Service:
         self.flusher = flusher
         self.as_of = as_of
         self._tasks: list[asyncio.Task[None]] = []
+        self._down: dict[str, float] = {}  # store -> since when its probe fails
 
     @property
     def serving(self) -> Serving[Ranker] | None:
@@ -129,11 +130,13 @@ class Service:
     async def health(self) -> dict[str, Any]:
         """What works, what is degraded and since when."""
         stores = {
-            "redis": await self._probe(self.stores.redis.ping),
-            "database": await self._probe(self.stores.activity_log.ping),
+            "redis": await self._probe("redis", self.stores.redis.ping),
+            "database": await self._probe("database", self.stores.activity_log.ping),
         }
         degraded: list[dict[str, Any]] = [
-            {"part": name, "reason": state} for name, state in stores.items() if state != "ok"
+            {"part": name, "reason": state, "since": self._down[name]}
+            for name, state in stores.items()
+            if state != "ok"
         ]
         if self.live.last_error is not None:
             degraded.append({"part": "snapshot", "reason": self.live.last_error, "since": self.live.error_since})
@@ -152,12 +155,17 @@ class Service:
             "degraded": degraded,
         }
 
-    @staticmethod
-    async def _probe(ping: Callable[[], Any]) -> str:
+    async def _probe(self, part: str, ping: Callable[[], Any]) -> str:
+        """`ok`, or the kind of fault; its text may name hosts and accounts, so that goes to the log alone."""
         try:
             await asyncio.wait_for(ping(), timeout=0.5)
         except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong
-            return f"{type(error).__name__}: {error}"[:200]
+            if part not in self._down:
+                self._down[part] = time.time()
+                log.warning("The %s does not answer: %s: %s", part, type(error).__name__, error)
+            return type(error).__name__
+        if self._down.pop(part, None) is not None:
+            log.info("The %s answers again", part)
         return "ok"
 
 

@@ -76,7 +76,7 @@ def feed_endpoint(
                 endpoint=endpoint,
                 feed_id=feed_id,
                 session_id=session.session_id,
-                at=now,
+                at=time.time(),  # when it happened, also where the catalogue is served as on another day
                 items=[_served(snapshot, slot) for slot in slate.slots],
             )
 
