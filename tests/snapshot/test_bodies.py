@@ -27,7 +27,7 @@ def test_a_resume_has_every_field() -> None:
         creator_name="José Ñandú",
         description="Hola",
         image="https://i.test/7.png",
-        role_objectives=["actor"],
+        role_objectives=["x"],
     )
     assert msgspec.json.decode(bodies.resume(row, BASE + "/")) == {
         "type": "resume",
