@@ -32,8 +32,3 @@ def select(
     also_seen = seen[::-1][kept[seen[::-1]]]
     kept[also_seen] = False
     return Candidates(kept, also_seen, {"excluded": n_excluded, "already_seen": len(also_seen)})
-
-
-def none() -> Candidates:
-    """Of a kind that the endpoint does not serve."""
-    return Candidates(np.zeros(0, np.bool_), np.zeros(0, np.int32), {})
