@@ -38,7 +38,7 @@ class Frames:
 def clean(bench: Workbench, raw: dict[str, pa.Table], *, blacklist: Path | None = None) -> Frames:
     """Clean all tables of `source.read`, which is emptied. No blacklist file is no error, but logged."""
     urls = None if blacklist is None else items.listed_urls(blacklist)
-    if urls is None:
+    if blacklist is not None and urls is None:
         log.warning("blacklist %s: no such file; no URL is blacklisted", blacklist)
     banned = bench.load("blacklist", pa.table({"url": pa.array(sorted(urls or ()), pa.string())}))
 
