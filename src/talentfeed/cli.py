@@ -1,27 +1,19 @@
 """The commands: each a few lines over the rooms below."""
 
-import contextlib
 import dataclasses
-import fcntl
 import os
-import secrets
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from talentfeed import __version__, console, logs, remote
+from talentfeed import __version__, console, embedded, logs, remote
 from talentfeed import settings as settings_module
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
-
-Made_ = TypeVar("Made_")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,23 +50,8 @@ def demo(
     talentfeed demo --scale 0.01 --seed 3 --no-serve
     """
     settings = _start()
-    from talentfeed.demo import place
-
-    database = settings.embedded_database
-    made = place.describe(database)
-    if reset or not place.is_demo(made, seed=seed, scale=scale):
-        from talentfeed.demo.generate import generate
-
-        with _only_user_of(settings), console.progress() as progress:
-            _replace_database(
-                settings,
-                lambda path: generate(path, scale=scale or 1.0, seed=7 if seed is None else seed, progress=progress),
-                keep=not (reset and place.is_demo(made)),
-            )
-        _build_in_child(None)
-    else:
-        console.say(f"Using the data in {database}, made {console.ago(made.now)}; --reset makes it anew.")
-    settings = _with_demo_key(settings, make=True)
+    embedded.demo_data(settings, scale=scale, seed=seed, reset=reset)
+    settings = embedded.with_demo_key(settings, make=True)
     if serve_it:
         _serve(settings, as_of=None, greet=True)
 
@@ -91,9 +68,9 @@ def import_(
     settings = _start()
     from talentfeed.demo.dataset import import_dataset
 
-    with _only_user_of(settings), console.progress() as progress:
-        report = _replace_database(settings, lambda path: import_dataset(folder, path, progress=progress))
-    _build_in_child(_as_of(None, settings))
+    with embedded.only_user_of(settings), console.progress() as progress:
+        report = embedded.replace_database(settings, lambda path: import_dataset(folder, path, progress=progress))
+    embedded.build_in_child(embedded.as_of(None, settings))
     console.say("Serve it with:  talentfeed serve")
     console.emit(dataclasses.asdict(report))
 
@@ -115,7 +92,7 @@ def build(
     from talentfeed.wiring import build_snapshot
 
     with console.progress() as progress:
-        report = build_snapshot(settings, as_of=_as_of(as_of, settings), force=force, progress=progress)
+        report = build_snapshot(settings, as_of=embedded.as_of(as_of, settings), force=force, progress=progress)
     console.show_build(report)
     console.emit(
         {
@@ -136,8 +113,49 @@ def serve(as_of: AsOf = None) -> None:
     talentfeed serve
     API_PORT=8080 talentfeed serve
     """
-    settings = _with_demo_key(_start(), make=False)
-    _serve(settings, as_of=_as_of(as_of, settings), greet=False)
+    settings = embedded.with_demo_key(_start(), make=False)
+    _serve(settings, as_of=embedded.as_of(as_of, settings), greet=False)
+
+
+@app.command()
+def evaluate(
+    feeds: Annotated[int, typer.Option(min=1, help="First feeds of so many users, half of them with a history.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Other seed, other users and draws.")] = 0,
+    as_of: Annotated[
+        str | None, typer.Option(help="Take ages against this UTC time. Default: the newest time in the catalogue.")
+    ] = None,
+) -> None:
+    """Measure what the slate promises over many feeds, beside its targets; a table and one JSON line.
+
+    Makes demo data and a snapshot where there are none.
+
+    \b
+    talentfeed evaluate --feeds 500
+    """
+    settings = _start()
+    from talentfeed.evaluation import slates
+    from talentfeed.ranking.feed import parse_pattern
+    from talentfeed.snapshot import store
+    from talentfeed.wiring import ranker_factory
+
+    ranker = ranker_factory(settings)
+    if store.current(settings.snapshot_dir) is None:
+        if settings.embedded_database.exists():
+            embedded.build_in_child(embedded.as_of(None, settings))
+        else:
+            embedded.demo_data(settings, scale=None, seed=None, reset=False)
+    snapshot = store.load(settings.snapshot_dir)
+    with console.progress() as progress:
+        quality = slates.evaluate(
+            ranker(snapshot),
+            pattern=parse_pattern(settings.feed_pattern),
+            now=snapshot.manifest.watermark if as_of is None else embedded.moment(as_of),
+            feeds=feeds,
+            seed=seed,
+            progress=progress,
+        )
+    console.show_quality(quality, slates.TARGETS, preset=settings.preset)
+    console.emit({"preset": settings.preset, "snapshot": snapshot.manifest.version, **dataclasses.asdict(quality)})
 
 
 @app.command()
@@ -147,7 +165,7 @@ def flush() -> None:
     \b
     talentfeed flush
     """
-    settings = _with_demo_key(_start(), make=False)
+    settings = embedded.with_demo_key(_start(), make=False)
     if settings.redis_host is None:  # what waits is inside the running server
         report = remote.ask_server(settings, "POST", f"{settings.api_prefix}/admin/flush")
     else:
@@ -215,102 +233,17 @@ def _start() -> Settings:
     return settings
 
 
-def _as_of(text: str | None, settings: Settings) -> float | None:
-    """The fixed clock that was asked for, or that an imported catalogue brings along; None is the wall clock.
-
-    Raises SettingsError for a text that is no time.
-    """
-    if text is None:
-        from talentfeed.demo import place
-
-        made = place.describe(settings.embedded_database) if settings.mysql_host is None else None
-        if made is None or made.as_of is None:
-            return None
-        console.say(f"{settings.embedded_database} is taken as on its day: --as-of {place.iso(made.as_of)}")
-        return made.as_of
-    return None if text == "now" else _moment(text)
-
-
-def _moment(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        return float(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(
-            f"--as-of {text!r} is no time; give ISO 8601 such as 2022-05-05T13:00:00Z, seconds since 1970, or now"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-@contextlib.contextmanager
-def _only_user_of(settings: Settings, *, shared: bool = False) -> Iterator[None]:
-    """Hold the data folder: many may serve from it, but nobody replaces its database meanwhile."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.data_dir / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError:
-            raise TalentFeedError(
-                f"{settings.data_dir} is in use by another talentfeed process; stop it first, "
-                "or set DATA_DIR to another folder"
-            ) from None
-        yield
-
-
-def _replace_database(settings: Settings, make: Callable[[Path], Made_], *, keep: bool = True) -> Made_:
-    """Make a database beside the embedded one, then put it in its place; the former one is kept under another name."""
-    from talentfeed.demo import place
-
-    database = settings.embedded_database
-    draft = database.with_name("new.db")
-    place.remove(draft)  # what a killed process left; we hold the folder alone
-    result = make(draft)
-    kept = place.install(draft, database)
-    if kept is not None:
-        if keep:
-            console.say(f"The former database is kept as {kept}")
-        else:
-            place.remove(kept)
-    return result
-
-
-def _build_in_child(as_of: float | None) -> None:
-    """Build in a process of its own, whose memory ends with it; its progress shows on our stderr."""
-    command = [sys.executable, "-m", "talentfeed", "build", "--force", *(["--as-of", str(as_of)] if as_of else [])]
-    if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603
-        raise TalentFeedError("The build failed; its reason stands above")
-
-
-def _with_demo_key(settings: Settings, *, make: bool) -> Settings:
-    """Where no admin key is set, use the demo's: kept in a file that only its owner reads."""
-    if settings.admin_api_key or settings.environment != "local":
-        return settings
-    file = console.admin_key_file(settings)
-    if not file.exists():
-        if not make:
-            return settings
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600, exist_ok=False)
-        file.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
-    if file.stat().st_mode & 0o077:
-        raise SettingsError(f"{file} is readable by others; mend it with: chmod 600 {file}")
-    from pydantic import SecretStr
-
-    return settings.model_copy(update={"admin_api_key": [SecretStr(file.read_text(encoding="utf-8").strip())]})
-
-
 def _serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
     from talentfeed.snapshot import store
 
-    with _only_user_of(settings, shared=True):
+    with embedded.only_user_of(settings, shared=True):
         from talentfeed.api.app import create_app
         from talentfeed.wiring import wire
 
         service = wire(settings, as_of=as_of)  # what is wrong with the settings is said before the build
         listener = _listen(settings)
         if store.current(settings.snapshot_dir) is None:
-            _build_in_child(as_of)
+            embedded.build_in_child(as_of)
         import uvicorn
 
         config = uvicorn.Config(

@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,35 @@ def show_build(report: Any) -> None:
         dirt = skipped[row] if row < len(skipped) else ("", "")
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in (*built, *dirt)))
     Console(stderr=True).print(table)
+
+
+def show_quality(quality: Any, targets: Mapping[str, tuple[float | None, float | None]], *, preset: str) -> None:
+    """The measured slates beside their targets, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{quality.feeds} first feeds, preset {preset}", title_justify="left")
+    for name in ("measure", "target", "measured", ""):
+        table.add_column(name, justify="left" if name == "measure" else "right")
+    for name, (least, most) in targets.items():
+        value = getattr(quality, name)
+        held = (least is None or value >= least) and (most is None or value <= most)
+        bound = "–".join(f"{100 * end:.0f}" for end in (least, most) if end is not None)
+        sign = "" if least is None and most is None else "✓" if held else "✗"
+        table.add_row(
+            name.replace("_", " "), f"{'' if most else '≥ '}{bound} %" if bound else "", f"{100 * value:.1f} %", sign
+        )
+    table.add_row("skill diversity, least feed", "≥ 60 %", f"{100 * quality.skill_diversity_min:.1f} %", "")
+    table.add_row("feeds with new content in band", "100 %", f"{100 * quality.new_content_in_band:.1f} %", "")
+    for pool, share in quality.pools.items():
+        table.add_row(f"places from {pool}", "", f"{100 * share:.1f} %", "")
+    for change, count in quality.fallbacks.items():
+        table.add_row(f"places that fell through {change}", "", f"{count:,}", "")
+    for rule, count in quality.gave_way.items():
+        table.add_row(f"feeds where {rule} gave way", "", f"{count:,}", "")
+    table.add_row("places explored", "", f"{100 * quality.explored:.1f} %", "")
+    table.add_row("a feed, median / p99", "", f"{quality.feed_ms_p50:.2f} / {quality.feed_ms_p99:.2f} ms", "")
+    Console().print(table)
 
 
 def admin_key_file(settings: Settings) -> Path:
