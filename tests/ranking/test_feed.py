@@ -180,5 +180,7 @@ def test_a_weighted_draw_at_the_edge_of_its_reach_stays_admissible() -> None:
     shortlist = pools.Weighted(np.arange(4), np.array([1.0, 0.1, 0.0, 0.0]))
     assert shortlist.draw(np.array([True, True, False, True]), 1.0) == (1, 0.1 / 1.1)
     assert shortlist.draw(np.array([False, False, True, True]), 0.6) == (3, 0.5)
+    assert shortlist.draw(np.array([False, True, True, True]), 0.0) == (1, 1.0)
+    assert shortlist.draw(np.array([False, False, True, True]), 0.0) == (2, 0.5)
     assert shortlist.draw(np.zeros(4, np.bool_), 0.6) is None
     assert pools.Best(np.arange(0)).draw(np.zeros(0, np.bool_), 0.1) is None
