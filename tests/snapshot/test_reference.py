@@ -22,13 +22,13 @@ from talentfeed.snapshot.workbench import open_workbench
 
 KINDS = (("skills", 0, 5), ("knowledges", 5, 8), ("tools", 8, 11), ("languages", 11, 14))
 
-users = st.sampled_from([1, 2, 3, 4, 5, 6, 7, 99, None])
-items = st.sampled_from([10, 11, 12, 13, 14, 15, 77, None])
+users = st.sampled_from([1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 99, None])
+items = st.sampled_from([10, 10, 11, 11, 12, 13, 14, 15, 77, None])
 flows = st.sampled_from([50, 51, 52, 77])
 times = st.sampled_from(
     [
         None, "", "2026-09-20 10:00:00", "2026-09-20T10:00:00Z", "2026-09-19T08:30:00.250Z", "2026-09-01", "2026-07-01",
-        "2026-09-18T10:00:00+02:00", "2026-08-25 00:00:00.5", "2025-01-01", "0000-00-00 00:00:00", "yesterday",
+        "2026-09-18T10:00:00+02:00", "2026-08-22", "2026-08-25 00:00:00.5", "2025-01-01", "0000-00-00 00:00:00", "yesterday",
         "2031-01-01", "2026-09-21T14:15:00Z", "1969-07-20", "infinity", "2026-09-18T10:00:00-05:00",
     ]
 )  # fmt: skip
