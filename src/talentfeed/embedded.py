@@ -73,7 +73,14 @@ def only_user_of(settings: Settings, *, shared: bool = False) -> Iterator[None]:
 
 def build_in_child(as_of: float | None) -> None:
     """Build in a process of its own, whose memory ends with it; its progress shows on our stderr."""
-    command = [sys.executable, "-m", "talentfeed", "build", "--force", *(["--as-of", str(as_of)] if as_of else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "talentfeed",
+        "build",
+        "--force",
+        *(["--as-of", str(as_of)] if as_of is not None else []),
+    ]
     if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603
         raise TalentFeedError("The build failed; its reason stands above")
 
@@ -96,12 +103,12 @@ def moment(text: str) -> float:
     with contextlib.suppress(ValueError):
         return float(text)
     try:
-        moment = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         raise SettingsError(
             f"--as-of {text!r} is no time; give ISO 8601 such as 2022-05-05T13:00:00Z, seconds since 1970, or now"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def with_demo_key(settings: Settings, *, make: bool) -> Settings:
