@@ -195,6 +195,25 @@ def test_the_platforms_own_row_and_the_clients_report_of_it_count_once(
     assert loaded(tmp_path).videos.features[0, 10] == pytest.approx((4 + 5 + 5) / 3 / 5)
 
 
+def test_views_shares_and_skips_count_for_thirty_days_before_the_newest_time(make: Callable[..., Report]) -> None:
+    tables = a_platform()
+    tables["activity_log"] = [
+        {"id": i, "subject_id": 14, "subject_type": RESUME, "causer_id": i, "created_at": at,
+         "properties": json.dumps({"event_type": event, "source": "client"})}
+        for i, (event, at) in enumerate(
+            [
+                ("video_view", "2026-09-20T00:00:00Z"),  # the newest
+                ("video_view", "2026-08-21T00:00:00Z"),
+                ("skip", "2026-08-21T00:00:01Z"),
+                ("share", "2026-08-20T23:59:59Z"),
+                ("like", "2026-01-02T00:00:00Z"),
+            ],
+            1,
+        )
+    ]  # fmt: skip
+    assert make(tables).counts["interactions"] == 3 + 4
+
+
 def test_a_database_being_written_is_read_as_of_one_moment(tmp_path: Path) -> None:
     path = tmp_path / "platform.db"
     write(path, a_platform())

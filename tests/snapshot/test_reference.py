@@ -28,7 +28,8 @@ flows = st.sampled_from([50, 51, 52, 77])
 times = st.sampled_from(
     [
         None, "", "2026-09-20 10:00:00", "2026-09-20T10:00:00Z", "2026-09-19T08:30:00.250Z", "2026-09-01", "2026-07-01",
-        "2026-09-18T10:00:00+02:00", "2026-08-22", "2026-08-25 00:00:00.5", "2025-01-01", "0000-00-00 00:00:00", "yesterday",
+        "2026-09-18T10:00:00+02:00", "2026-08-22", "2026-08-25 00:00:00.5", "2025-01-01", "0000-00-00 00:00:00",
+        "yesterday",
         "2031-01-01", "2026-09-21T14:15:00Z", "1969-07-20", "infinity", "2026-09-18T10:00:00-05:00",
     ]
 )  # fmt: skip
@@ -87,7 +88,7 @@ reported = st.fixed_dictionaries(
 
 def rows(ids: list[int] | None = None, **columns: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
     if ids is None:
-        return st.lists(st.fixed_dictionaries(columns), max_size=30)
+        return st.lists(st.fixed_dictionaries(columns), min_size=10, max_size=30)
     # few examples, since each is a whole build: each is rich
     numbered = st.fixed_dictionaries({"id": st.sampled_from(ids), **columns})
     return st.lists(numbered, unique_by=lambda row: row["id"], min_size=len(ids) - 2, max_size=len(ids))
@@ -125,6 +126,7 @@ PLATFORMS = st.fixed_dictionaries(
                      "properties": st.one_of(reported.map(json.dumps), st.just('{"source": "client"'))}
                 ),
             ),
+            min_size=15,
             max_size=40,
         ).map(lambda found: [{"id": i, **row} for i, row in enumerate(found, 1)]),
     }
