@@ -47,6 +47,7 @@ def replace_database(settings: Settings, make: Callable[[Path], Result], *, keep
     draft = database.with_name("new.db")
     place.remove(draft)  # what a killed process left; we hold the folder alone
     result = make(draft)
+    store.withdraw(settings.snapshot_dir)  # first: what was built from another database is never taken for this one's
     kept = place.install(draft, database)
     if kept is not None:
         if keep:

@@ -25,6 +25,7 @@ from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
 log = logging.getLogger(__name__)
 
 OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a second, ten seconds of a slow Redis
+KEPT_SNAPSHOTS = 5  # versions that stay to roll back to, and to replay a feed from
 SESSION_BUDGET = 0.02  # seconds that reading a session may take
 
 
@@ -263,10 +264,11 @@ def build_snapshot(
     Raises SourceError where the database cannot be read, SnapshotError where the result does not pass its checks.
     """
     _require_embedded(settings)
+    from talentfeed.snapshot import store
     from talentfeed.snapshot.build import build
     from talentfeed.snapshot.source import Source
 
-    return build(
+    report = build(
         Source(
             sqlite=settings.embedded_database,
             db_timezone=settings.db_timezone,
@@ -281,6 +283,8 @@ def build_snapshot(
         force=force,
         progress=progress,
     )
+    store.prune(settings.snapshot_dir, keep=KEPT_SNAPSHOTS)
+    return report
 
 
 async def flush_once(settings: Settings) -> FlushReport:

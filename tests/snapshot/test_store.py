@@ -186,3 +186,23 @@ def test_serving_does_not_import_what_builds() -> None:
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=paths)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_killed_process_left_half_made_is_swept_after_an_hour(tmp_path: Path) -> None:
+    store.publish(sealed(), tmp_path)
+    old, young = tmp_path / ".making-old-00", tmp_path / ".making-young-00"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "videos.id.npy").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    store.prune(tmp_path)
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_a_withdrawn_snapshot_is_not_current_and_can_be_pointed_to_again(tmp_path: Path) -> None:
+    version = store.publish(sealed(), tmp_path).version
+    store.withdraw(tmp_path)
+    assert store.current(tmp_path) is None
+    store.point(tmp_path, version)
+    assert store.current(tmp_path) == version

@@ -19,7 +19,6 @@ from talentfeed.snapshot.workbench import open_workbench
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
-STAGES = ("read", "clean", "derive", "pack", "check", "publish")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +42,23 @@ def build(
     blacklist: Path | None = None,
     media_base_url: str,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda _stage, _done: None,
 ) -> Report:
     """Read, clean, derive, pack, check and publish.
 
     now: the wall clock in seconds UTC. as_of: the catalogue's day; later rows are left out. force: publish even where
-    counts fell by more than half. progress: called with each stage's name and the share of the build that is done.
+    counts fell by more than half. progress: called with each stage's name and 0.0 when it begins, 1.0 when it is done.
     Raises SourceError (the database) or SnapshotError (the checks, the disk); the current snapshot then stays.
     """
     seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(name: str) -> Iterator[None]:
-        if progress is not None:
-            progress(name, STAGES.index(name) / len(STAGES))
+        progress(name, 0.0)
         begun = time.perf_counter()
         yield
         seconds[name] = time.perf_counter() - begun
+        progress(name, 1.0)
 
     with stage("read"), open_sqlite(source.sqlite) as database:
         raw = read(database)
@@ -75,8 +74,6 @@ def build(
         checks.check(snapshot, _last(snapshot_dir), force=force)
     with stage("publish"):
         manifest = store.publish(snapshot, snapshot_dir)
-    if progress is not None:
-        progress("done", 1.0)
     size = sum(file.stat().st_size for file in (snapshot_dir / manifest.version).iterdir())
     log.info("snapshot %s: %s", manifest.version, ", ".join(f"{n} {kind}" for kind, n in manifest.counts.items()))
     return Report(

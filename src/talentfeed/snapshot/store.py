@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from talentfeed.contracts import SCHEMA_VERSION, Flows, Manifest, Skills, Snapsh
 from talentfeed.errors import SnapshotError
 
 MANIFEST, POINTER = "manifest.json", "CURRENT"
+ABANDONED_SECONDS = 3_600.0  # nothing is half made for so long
 _PARTS: dict[str, type[Any]] = {"videos": Videos, "flows": Flows, "users": Users}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
@@ -189,7 +191,15 @@ def prune(folder: Path, keep: int = 3) -> list[str]:
         hidden = folder / f".gone-{version}-{secrets.token_hex(4)}"
         (folder / version).rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
+    for left in [*folder.glob(".making-*"), *folder.glob(".gone-*")]:
+        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
     return gone
+
+
+def withdraw(folder: Path) -> None:
+    """Publish nothing, because what was built from is gone; the versions stay, for `point`."""
+    (folder / POINTER).unlink(missing_ok=True)
 
 
 def load(folder: Path, version: str | None = None, *, verify: bool = False) -> Snapshot:
