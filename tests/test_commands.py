@@ -20,7 +20,7 @@ import pytest
 from talentfeed.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("demo", "import", "build", "serve", "flush", "ledger", "settings")
+COMMANDS = ("demo", "import", "build", "serve", "evaluate", "flush", "ledger", "settings")
 
 
 def free_port() -> int:
@@ -133,6 +133,16 @@ def test_a_build_ends_with_one_raw_json_line(made: Place) -> None:
     assert report["counts"]["videos"] == 39
     assert sum(report["skipped"].values()) > 0
     assert "resumes.bad_json" in result.stderr
+
+
+def test_evaluate_ends_with_its_measures_as_one_json_line(made: Place) -> None:
+    result = made.run("evaluate", "--feeds", "20")
+    assert result.returncode == 0, result.stderr
+    measures = json.loads(result.stdout.splitlines()[-1])
+    keys = {"creator_windows", "skill_diversity", "new_content", "catalogue_coverage", "top100_share", "gave_way"}
+    assert {*keys, "feed_ms_p50"} <= set(measures)
+    assert measures["feeds"] == 20
+    assert "catalogue coverage" in result.stdout
 
 
 def test_the_same_input_builds_the_same_snapshot(made: Place) -> None:

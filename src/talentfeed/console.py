@@ -22,12 +22,12 @@ def emit(report: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(report, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
-def ago(moment: float | None) -> str:
+def ago(moment: float) -> str:
     """How long ago, for a person."""
-    if moment is None:
-        return "some time ago"
-    hours = (time.time() - moment) / 3600
-    return f"{hours:.0f} hours ago" if hours < 48 else f"{hours / 24:.0f} days ago"
+    minutes = (time.time() - moment) / 60
+    if minutes < 120:
+        return f"{minutes:.0f} minutes ago"
+    return f"{minutes / 60:.0f} hours ago" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days ago"
 
 
 def _silent(_stage: str, _done: float) -> None:

@@ -26,7 +26,9 @@ def demo_data(settings: Settings, *, scale: float | None, seed: int | None, rese
     database = settings.embedded_database
     made = place.describe(database)
     if not reset and place.is_demo(made, seed=seed, scale=scale):
-        console.say(f"Using the data in {database}, made {console.ago(made.now)}; --reset makes it anew.")
+        console.say(
+            f"Using the data in {database}, made {console.ago(database.stat().st_mtime)}; --reset makes it anew."
+        )
         if store.current(settings.snapshot_dir) is not None:
             return
     else:

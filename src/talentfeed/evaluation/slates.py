@@ -101,12 +101,13 @@ def evaluate(
         seconds.append(time.perf_counter() - began)
         progress("feeds", (number + 1) / len(users))
     history = np.diff(snapshot.users.history_start)[np.searchsorted(snapshot.users.id, users)]
-    return _measure(snapshot, slates, np.asarray(seconds), now=now, with_history=int(np.count_nonzero(history)))
+    return measure(snapshot, slates, np.asarray(seconds), now=now, with_history=int(np.count_nonzero(history)))
 
 
-def _measure(
+def measure(
     snapshot: Snapshot, slates: Sequence[Slate], seconds: np.ndarray, *, now: float, with_history: int
 ) -> SlateQuality:
+    """Count over slates; `seconds` (slates,) is what each took."""
     shown: Counter[int] = Counter()
     gave_way: Counter[str] = Counter()
     pools: Counter[str] = Counter()
