@@ -1,12 +1,12 @@
-"""Where the time of one feed goes, by module and by function."""
+"""Where the time of one feed goes: by stage, as a tree of calls, and by function."""
 
 import cProfile
 import pstats
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from benchmarks.requests import Asked
@@ -20,24 +20,36 @@ from talentfeed.ranking.presets import Preset
 
 _HOME = str(Path(talentfeed.__file__).parent)
 _MOVING = 7  # columns that depend on the viewer or the clock
-_ROWS = 24
+_DEPTH, _SMALLEST_SHARE, _FUNCTIONS = 3, 0.01, 20
+_Function = tuple[str, int, str]  # file, line, name
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Of one function: calls and microseconds a feed."""
+
+    name: str
+    depth: int
+    calls: float
+    own: float  # with what it calls outside the project: NumPy, builtins
+    whole: float
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Microseconds of one feed, all under the profiler, which makes Python code slower than it is."""
+    """One feed under the profiler, which makes calls of Python slower than they are."""
 
     videos: int
     policy: str
     p50: float  # ms, without the profiler
-    total: float
-    modules: dict[str, float]
-    functions: list[tuple[str, float, float, float]]  # name, calls, own with what it calls outside the project, all
-    floor: float  # one pass over the columns that move with viewer and clock
+    total: float  # microseconds
+    stages: list[Line]
+    functions: list[Line]
+    floor: float  # microseconds of one pass over the columns that move with viewer and clock
 
 
-def of(snapshot: Snapshot, policy: Policy, preset: Preset, requests: Sequence[Asked], p50: float) -> Profile:
-    """Profile these feeds. A call that leaves the project (NumPy, builtins) counts as its caller's own."""
+def of(snapshot: Snapshot, policy: Policy, preset: Preset, requests: Sequence[Asked], *, p50: float) -> Profile:
+    """Profile these feeds."""
     ranker = feed.prepare(snapshot, policy, preset)
 
     def make(one: Asked) -> None:
@@ -50,29 +62,46 @@ def of(snapshot: Snapshot, policy: Policy, preset: Preset, requests: Sequence[As
         profiler.enable()
         make(one)
         profiler.disable()
-    stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    a_feed = 1e6 / len(requests)
-    ours = {key for key in stats if key[0].startswith(_HOME)}
-    own = {key: stats[key][3] for key in ours}
-    for key in ours:
-        for caller, edge in stats[key][4].items():
-            if caller in ours and caller != key:
-                own[caller] -= edge[3]
-    modules: Counter[str] = Counter()
-    for key in ours:
-        modules[Path(key[0]).stem] += own[key] * a_feed
-    functions = [
-        (f"{Path(k[0]).stem}.{k[2]}", stats[k][1] / len(requests), own[k] * a_feed, stats[k][3] * a_feed) for k in ours
-    ]
+    stats: dict[_Function, Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    calls = _Calls({key: value for key, value in stats.items() if key[0].startswith(_HOME)}, len(requests))
+    roots = [key for key in calls.stats if (Path(key[0]).stem, key[2]) in {("viewer", "read"), ("feed", "rank")}]
+    functions = [calls.line(key, 0) for key in calls.stats]
     return Profile(
         videos=len(snapshot.videos.id),
         policy=policy.version,
         p50=p50,
-        total=sum(modules.values()),
-        modules=dict(modules.most_common()),
-        functions=sorted(functions, key=lambda row: -row[2])[:_ROWS],
+        total=sum(calls.line(root, 0).whole for root in roots),
+        stages=[line for root in roots for line in calls.tree(root)],
+        functions=sorted(functions, key=lambda line: -line.own)[:_FUNCTIONS],
         floor=_floor(len(snapshot.videos.id)),
     )
+
+
+class _Calls:
+    """The profiler's figures of the project's functions."""
+
+    def __init__(self, stats: dict[_Function, Any], feeds: int) -> None:
+        self.stats = stats
+        self._feeds = feeds
+        self._below: dict[_Function, dict[_Function, Any]] = {key: {} for key in stats}
+        for key, (*_, callers) in stats.items():
+            for caller, edge in callers.items():
+                if caller in stats and caller != key:
+                    self._below[caller][key] = edge
+
+    def line(self, key: _Function, depth: int, edge: Any = None) -> Line:
+        """A function's figures; with an edge only those of the calls from there, but for its own time."""
+        _, calls, _, whole = (edge or self.stats[key])[:4]
+        own = self.stats[key][3] - sum(below[3] for below in self._below[key].values())
+        scale = 1e6 / self._feeds
+        return Line(f"{Path(key[0]).stem}.{key[2]}", depth, calls / self._feeds, own * scale, whole * scale)
+
+    def tree(self, key: _Function, depth: int = 0, edge: Any = None) -> Iterator[Line]:
+        """The function and what it calls, the most expensive first."""
+        yield self.line(key, depth, edge)
+        if depth < _DEPTH:
+            for below, its_edge in sorted(self._below[key].items(), key=lambda item: -item[1][3]):
+                yield from self.tree(below, depth + 1, its_edge)
 
 
 def _floor(n: int) -> float:
@@ -93,15 +122,20 @@ def show(console: Console, one: Profile) -> None:
         f"{one.p50 * 1e3:,.0f} µs without it. One pass over the {_MOVING} of {N_FEATURES} columns that move: "
         f"{one.floor:,.1f} µs."
     )
-    modules = Table(title="by module", title_justify="left")
-    for name in ("module", "µs", "share"):
-        modules.add_column(name, justify="left" if name == "module" else "right")
-    for module, spent in one.modules.items():
-        modules.add_row(module, f"{spent:,.1f}", f"{spent / one.total:.0%}")
-    console.print(modules)
+    stages = Table(title="by stage", title_justify="left")
     functions = Table(title="by function (own: with what it calls outside the project)", title_justify="left")
-    for name in ("function", "calls", "own µs", "share", "all µs"):
-        functions.add_column(name, justify="left" if name == "function" else "right")
-    for function, calls, own, whole in one.functions:
-        functions.add_row(function, f"{calls:,.1f}", f"{own:,.1f}", f"{own / one.total:.0%}", f"{whole:,.1f}")
+    for table in (stages, functions):
+        table.add_column("function")
+        for name in ("calls", "µs" if table is stages else "own µs", "share"):
+            table.add_column(name, justify="right")
+    for line in one.stages:
+        if line.whole >= _SMALLEST_SHARE * one.total:
+            _row(stages, line, line.whole, one.total)
+    for line in one.functions:
+        _row(functions, line, line.own, one.total)
+    console.print(stages)
     console.print(functions)
+
+
+def _row(table: Table, line: Line, spent: float, total: float) -> None:
+    table.add_row("  " * line.depth + line.name, f"{line.calls:,.1f}", f"{spent:,.1f}", f"{spent / total:.0%}")

@@ -19,31 +19,35 @@ def aim(n_videos: int) -> float | None:
 
 
 def show(console: Console, results: Sequence["Result"], n_feeds: int, gigabytes: float) -> None:
-    """One row a size; how many times the kernel's median the others take; then why a figure is missing."""
-    table = Table(title=f"One feed of 24 items, all stages, one core, ms ({n_feeds} feeds a size and policy)")
-    for name in ("videos", "users", "p50", "aim", "p99", "aim", "policy", "other policy p50", "plain NumPy", "x"):
-        table.add_column(name, justify="right")
-    for name in ("MABWiser*", "x", "Vowpal Wabbit*", "x"):
-        table.add_column(name, justify="right")
+    """One row a size, with how many times the kernel's median the others take; then what the figures leave out."""
+    table = Table(title=f"One feed of 24 items, all stages, one core, ms; {n_feeds} feeds a size and policy")
+    for name in ("videos", "users", "p50 (aim)", "p99 (aim)", "plain NumPy", "MABWiser*", "Vowpal Wabbit*"):
+        table.add_column(name, justify="right", no_wrap=True)
     for one in results:
         wanted = aim(one.videos)
-        cells = [f"{one.videos:,}", f"{one.users:,}", _ms(one.p50), _aim(wanted), _ms(one.p99)]
-        cells += [_aim(wanted and wanted * _TAIL), one.policy, f"{one.other_policy} {_ms(one.other_p50)}"]
-        for value in (one.plain, one.rivals["mabwiser"], one.rivals["vw"]):
-            cells += [_ms(value), "–" if value is None else f"{value / one.p50:,.1f}"]
-        table.add_row(*cells)
-    console.width = max(console.width, 140)
+        others = (one.plain, one.rivals["mabwiser"], one.rivals["vw"])
+        table.add_row(
+            f"{one.videos:,}",
+            f"{one.users:,}",
+            _aimed(one.p50, wanted),
+            _aimed(one.p99, None if wanted is None else wanted * _TAIL),
+            *("–" if ms is None else f"{_ms(ms)}  {ms / one.p50:,.1f}x" for ms in others),
+        )
     console.print(table)
-    console.print("x: times the kernel's median. * only scores every video for one pool and takes the 24 best.")
+    console.print("x: times the kernel's median.  *: only scores every video for one pool and takes the 24 best.")
     for one in results:
+        console.print(
+            f"{one.videos:,} videos: policy {one.policy}, the slower; {one.other_policy} has p50 {_ms(one.other_p50)}. "
+            f"Of processor time p50 {_ms(one.cpu_p50)}, p99 {_ms(one.cpu_p99)}."
+        )
         for name, reason in one.reasons.items():
-            console.print(f"{one.videos:,} videos, {name}: not run, {reason}")
+            console.print(f"  {name} not run: {reason}")
     console.print(f"Most memory: {gigabytes:.1f} GB")
 
 
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.3f}" if value < 10 else f"{value:,.1f}"
+def _ms(value: float) -> str:
+    return f"{value:,.3f}" if value < 10 else f"{value:,.1f}"
 
 
-def _aim(value: float | None) -> str:
-    return "–" if value is None else f"≤ {value:g}"
+def _aimed(value: float, wanted: float | None) -> str:
+    return _ms(value) if wanted is None else f"{_ms(value)} ({wanted:g})"

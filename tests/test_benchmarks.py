@@ -77,7 +77,7 @@ def test_a_run_prints_a_table_and_last_a_json_line_of_positive_figures() -> None
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == "", "progress is for terminals"
     assert "plain NumPy" in ran.stdout
-    assert "by module" in ran.stdout
+    assert "by stage" in ran.stdout
     sizes = json.loads(ran.stdout.splitlines()[-1])["sizes"]
     assert [size["videos"] for size in sizes] == [300, 600]
     for size in sizes:
