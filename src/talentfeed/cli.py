@@ -178,6 +178,37 @@ def flush() -> None:
 
 
 @app.command()
+def replay(
+    feed_id: Annotated[str, typer.Argument(help="`feed_id` of a feed's answer: 32 hex digits.")],
+) -> None:
+    """Rank a feed once more from its record and compare with what was served; a table and one JSON line.
+
+    \b
+    talentfeed replay 5c076bac31fd44c4be22cf8cd227de98
+    """
+    settings = embedded.with_demo_key(_start(), make=False)
+    if len(feed_id) != 32 or set(feed_id) - set("0123456789abcdef"):
+        raise SettingsError(f"{feed_id!r} is no feed's id: 32 hex digits, as `feed_id` of its answer")
+    if settings.redis_host is None:  # what is kept is inside the running server
+        report = remote.ask_server(settings, "GET", f"{settings.api_prefix}/feeds/{feed_id}/replay")
+    else:
+        import asyncio
+
+        from talentfeed.wiring import replay_once
+
+        found = asyncio.run(replay_once(settings, feed_id))
+        if found is None:
+            raise TalentFeedError(
+                f"Feed {feed_id} is not known, or not kept any more: feeds are kept {settings.session_ttl_seconds} s"
+            )
+        report = dataclasses.asdict(found)
+    console.show_replay(report)
+    console.emit(report)
+    if not report["identical"]:
+        raise TalentFeedError(f"Feed {feed_id} comes out otherwise than it was served: `served` is what went out")
+
+
+@app.command()
 def ledger(
     create: Annotated[bool, typer.Option("--create", help="Create it in the configured database.")] = False,
 ) -> None:

@@ -103,6 +103,20 @@ def show_quality(quality: Any, targets: Mapping[str, tuple[float | None, float |
     Console().print(table)
 
 
+def show_replay(report: Mapping[str, Any]) -> None:
+    """A replayed feed, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"Feed {report['feed_id']}: {'identical' if report['identical'] else 'NOT what was served'}"
+    table = Table(title=f"{title}\nsnapshot {report['snapshot']}, policy {report['policy']}", title_justify="left")
+    for name in ("place", "item", "pool", "probability"):
+        table.add_column(name, justify="right" if name in ("place", "probability") else "left")
+    for slot in report["slots"]:
+        table.add_row(str(slot["place"]), f"{slot['type']} {slot['id']}", slot["pool"], f"{slot['probability']:.6f}")
+    Console().print(table)
+
+
 def admin_key_file(settings: Settings) -> Path:
     """Where the demo keeps the admin key that it made."""
     return settings.data_dir / "admin.key"

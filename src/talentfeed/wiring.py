@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from talentfeed.activity.codec import Rows
+from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
-from talentfeed.contracts import Snapshot
+from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import SettingsError, TalentFeedError
+from talentfeed.evaluation.replay import Replayer, ReplayReport
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
 from talentfeed.ranking.presets import preset
+from talentfeed.ranking.record import VersionGoneError
 from talentfeed.settings import Settings
+from talentfeed.snapshot import store
 from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
 
 log = logging.getLogger(__name__)
@@ -59,6 +63,7 @@ class Service:
         sessions: Sessions,
         recorder: Recorder,
         flusher: Flusher,
+        replayer: Replayer,
         as_of: float | None = None,
     ) -> None:
         self.settings = settings
@@ -67,6 +72,7 @@ class Service:
         self.sessions = sessions
         self.recorder = recorder
         self.flusher = flusher
+        self.replayer = replayer
         self.as_of = as_of
         self._tasks: list[asyncio.Task[None]] = []
         self._down: dict[str, float] = {}  # store -> since when its probe fails
@@ -226,6 +232,26 @@ def make_flusher(settings: Settings, stores: Stores) -> Flusher:
     )
 
 
+def make_replayer(
+    settings: Settings, kept: FeedsKept, *, serving: Callable[[], Ranker | None] = lambda: None
+) -> Replayer:
+    """What ranks a feed once more from its record."""
+    return Replayer(
+        kept=kept.read,
+        load=lambda version: store.load(settings.snapshot_dir, version),
+        policy=policy_of,
+        serving=serving,
+    )
+
+
+def policy_of(version: str) -> Policy:
+    """The policy of a version. Raises VersionGoneError where it is not kept; nothing but the initial one is yet."""
+    policy = initial_policy()
+    if version != policy.version:
+        raise VersionGoneError(f"Policy {version} is not kept any more; there is: {policy.version}")
+    return policy
+
+
 def wire(settings: Settings, *, as_of: float | None = None) -> Service:
     """Make a service from settings. Connects to nothing yet.
 
@@ -233,13 +259,19 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
     """
     stores = open_stores(settings)
     outbox = Outbox(capacity=OUTBOX_FEEDS)
+    live = LiveSnapshot(
+        settings.snapshot_dir,
+        prepare=ranker_factory(settings),
+        build_command=build_command(as_of=as_of),
+    )
     return Service(
         settings,
         stores=stores,
-        live=LiveSnapshot(
-            settings.snapshot_dir,
-            prepare=ranker_factory(settings),
-            build_command=build_command(as_of=as_of),
+        live=live,
+        replayer=make_replayer(
+            settings,
+            FeedsKept(stores.redis, outbox=outbox),
+            serving=lambda: live.serving.ranker if live.serving is not None else None,
         ),
         sessions=Sessions(stores.redis, outbox=outbox, budget=None if stores.in_process else SESSION_BUDGET),
         recorder=Recorder(
@@ -293,6 +325,19 @@ async def flush_once(settings: Settings) -> FlushReport:
     try:
         await stores.activity_log.ensure_ledger()
         return await make_flusher(settings, stores).flush_all()
+    finally:
+        await stores.redis.aclose()
+        await stores.activity_log.close()
+
+
+async def replay_once(settings: Settings, feed_id: str) -> ReplayReport | None:
+    """Rank a feed once more from what Redis keeps of it; None where it keeps nothing.
+
+    Raises VersionGoneError, StoreUnavailableError.
+    """
+    stores = open_stores(settings)
+    try:
+        return await make_replayer(settings, FeedsKept(stores.redis)).report(feed_id)
     finally:
         await stores.redis.aclose()
         await stores.activity_log.close()

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from tests.ranking.factory import NOW, flow, make_snapshot, seen, user, video
 
 from talentfeed.activity import codec
+from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.recorder import Outbox, Recorder
 from talentfeed.activity.sessions import Sessions
@@ -30,6 +31,7 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot import bodies
 from talentfeed.stores.database import ActivityLog, sqlite_url
 from talentfeed.stores.redis import open_redis
+from talentfeed.wiring import make_replayer
 
 ADMIN_KEYS = ("first-admin-key", "second-admin-key-ü")
 MEDIA = "https://media.example.org"
@@ -134,6 +136,11 @@ class LocalService:
         self.sessions = Sessions(self.redis, outbox=outbox, budget=None)
         self.recorder = Recorder(self.redis, outbox=outbox, event_log=self.activity_log, rows=rows)
         self.flusher = Flusher(self.redis, self.activity_log, rows=rows)
+        self.replayer = make_replayer(
+            settings,
+            FeedsKept(self.redis, outbox=outbox),
+            serving=lambda: self.serving.ranker if self.serving is not None else None,
+        )
 
     @staticmethod
     def _serve(snapshot: Snapshot | None) -> Serving | None:

@@ -201,6 +201,8 @@ def test_openapi_lists_every_call_with_examples_that_work(client: TestClient) ->
         "/",
         "/api/activities",
         "/api/admin/flush",
+        "/api/feeds/{feed_id}/explain",
+        "/api/feeds/{feed_id}/replay",
         "/api/search/discover",
         "/api/search/flow",
         "/api/search/reload",

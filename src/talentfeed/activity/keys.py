@@ -21,6 +21,11 @@ def session(user_id: int, session_id: str) -> str:
     return f"session:{user_id}:{session_id}"
 
 
+def feed(feed_id: str) -> str:
+    """Text: the record of a feed that went out, see `feeds_kept.py`."""
+    return f"feed:{feed_id}"
+
+
 def recent(user_id: int) -> str:
     """List: a user's newest client events, newest at the head."""
     return f"recent:{user_id}"

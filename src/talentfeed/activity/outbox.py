@@ -2,9 +2,12 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from talentfeed.contracts import Kind
+from talentfeed.ranking.record import Origin
+
+ORIGIN_BYTES = 64 * 1_048_576  # that waiting feeds may hold for their records' sake: long scrolls bring long exclusions
 
 Item = tuple[Kind, int]  # an item by its id on the platform
 
@@ -30,6 +33,12 @@ class ServedFeed:
     session_id: str
     at: float  # seconds UTC
     items: Sequence[ServedItem]
+    origin: Origin | None = None  # what a record is made of; None: the feed goes without one
+
+    @property
+    def weight(self) -> int:
+        """Bytes that waiting for its record takes, about."""
+        return 0 if self.origin is None else 4_096 + self.origin.request.excluded_ids.nbytes
 
     @property
     def records(self) -> int:
@@ -40,8 +49,11 @@ class ServedFeed:
 class Outbox:
     """First in, first out. A feed is pending until it is stored or lost."""
 
-    def __init__(self, *, capacity: int) -> None:
+    def __init__(self, *, capacity: int, origin_bytes: int = ORIGIN_BYTES) -> None:
         self._capacity = capacity
+        self._origin_bytes = origin_bytes
+        self._held = 0
+        self.unexplained = 0  # feeds that had to go without a record
         self._waiting: deque[ServedFeed] = deque()
         self._pending: dict[int, list[ServedFeed]] = {}  # by user, oldest first: waiting, or being stored
 
@@ -50,6 +62,10 @@ class Outbox:
 
     def put(self, feed: ServedFeed) -> ServedFeed | None:
         """Append. → the oldest waiting feed, where it had to go for this one: the newest matter most to a session."""
+        if self._held + feed.weight > self._origin_bytes:
+            self.unexplained += 1
+            feed = replace(feed, origin=None)
+        self._held += feed.weight
         lost = None
         if len(self._waiting) >= self._capacity:
             lost = self._waiting.popleft()
@@ -65,6 +81,7 @@ class Outbox:
     def done(self, feeds: Sequence[ServedFeed]) -> None:
         """These are stored, or lost for good."""
         for feed in feeds:
+            self._held -= feed.weight
             pending = self._pending[feed.user_id]
             del pending[next(n for n, other in enumerate(pending) if other is feed)]  # by identity; mostly the first
             if not pending:
@@ -73,3 +90,7 @@ class Outbox:
     def pending(self, user_id: int) -> Sequence[ServedFeed]:
         """What was served to this user and is not stored yet, oldest first."""
         return tuple(self._pending.get(user_id, ()))
+
+    def find(self, feed_id: str) -> ServedFeed | None:
+        """A feed that is not stored yet. Looks at all of them: for an operator's question, not for requests."""
+        return next((feed for feeds in self._pending.values() for feed in feeds if feed.feed_id == feed_id), None)

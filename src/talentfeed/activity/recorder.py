@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from talentfeed.activity import codec, keys, scripts
+from talentfeed.activity import codec, feeds_kept, keys, scripts
 from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
 from talentfeed.activity.sessions import RECENT
 from talentfeed.contracts import CLIENT_EVENTS, Activity, EventType, Kind
@@ -171,11 +171,22 @@ class Recorder:
                 keys.user_activity(feed.user_id),
                 keys.session(feed.user_id, feed.session_id),
                 keys.shown_flows(feed.user_id),
+                keys.feed(feed.feed_id),
             ]
             activities = _activities(feed)
             items = [f"{codec.ITEM_TYPES[item.kind]}:{item.id}" for item in feed.items]
             flows = [item.id for item in feed.items if item.kind is Kind.FLOW]
-            args += [feed.user_id, feed.at, len(activities), *activities, len(items), *items, len(flows), *flows]
+            args += [
+                feed.user_id,
+                feed.at,
+                _record(feed),
+                len(activities),
+                *activities,
+                len(items),
+                *items,
+                len(flows),
+                *flows,
+            ]
         return names, args
 
     # ------------------------------------------------------------ what clients report
@@ -265,6 +276,17 @@ class Recorder:
         except (RedisError, OSError):
             # The events are committed and so acknowledged; the next start warms this list again.
             log.exception("%d committed events do not count for their viewers yet", len(events))
+
+
+def _record(feed: ServedFeed) -> bytes:
+    """Empty where there is none. What is wrong with a record must not lose the feed's activities."""
+    if feed.origin is None:
+        return b""
+    try:
+        return feeds_kept.encode(feed, feed.origin)
+    except Exception:
+        log.exception("Feed %s goes without a record: it cannot be replayed or explained", feed.feed_id)
+        return b""
 
 
 def _activities(feed: ServedFeed) -> list[bytes]:

@@ -21,10 +21,10 @@ local function push(list, user, payloads, waiting, full, threshold)
 end
 """
 
-# KEYS: drained:{recorder}, waiting, full, then for each feed: user_activity, session, shown_flows
+# KEYS: drained:{recorder}, waiting, full, then for each feed: user_activity, session, shown_flows, feed
 # ARGV: number of this drain (a recorder counts up from 1), activity TTL, session TTL, session length, flows' life,
-#       flows kept, threshold, then for each feed: user id, shown at, n activities, activities…, n items, items…,
-#       n flows, flow ids…
+#       flows kept, threshold, then for each feed: user id, shown at, its record (empty: none), n activities,
+#       activities…, n items, items…, n flows, flow ids…
 # Repeated, however late: the number is not above the last one done, nothing happens. → 1 if done now, else 0
 SERVED = (
     _NOW
@@ -43,8 +43,8 @@ local function take_list()
   for i = 1, n do list[i] = take() end
   return list
 end
-for key = 4, #KEYS, 3 do
-  local user, at = take(), take()
+for key = 4, #KEYS, 4 do
+  local user, at, record = take(), take(), take()
   local activities, items, flows = take_list(), take_list(), take_list()
   local list, session, shown = KEYS[key], KEYS[key + 1], KEYS[key + 2]
   local kept = redis.call('TTL', list) == -1
@@ -60,6 +60,7 @@ for key = 4, #KEYS, 3 do
     redis.call('ZREMRANGEBYRANK', shown, 0, -tonumber(ARGV[6]) - 1)
     redis.call('EXPIRE', shown, ARGV[5])
   end
+  if #record > 0 then redis.call('SET', KEYS[key + 3], record, 'EX', ARGV[3]) end
 end
 return 1
 """

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from talentfeed import __version__
-from talentfeed.api import docs, operations
+from talentfeed.api import docs, explain, operations
 from talentfeed.api import schema_answers as answers
 from talentfeed.api import schema_requests as requests
 from talentfeed.api.activities import activities_endpoint
@@ -116,6 +116,21 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
             operation_id=path.rpartition("/")[2],
             responses=answers.responses(200, model, 401, 403, 503),
             openapi_extra=requests.ADMIN_PARAMETER,
+        )
+    by_feed: list[tuple[str, Any, str, Any]] = [
+        ("explain", explain.explain_endpoint(service), "Why each item of a feed is there", answers.ExplainAnswer),
+        ("replay", explain.replay_endpoint(service), "A feed ranked once more", answers.ReplayAnswer),
+    ]
+    for name, handler, summary, model in by_feed:
+        app.add_api_route(
+            f"{prefix}/feeds/{{feed_id}}/{name}",
+            handler,
+            methods=["GET"],
+            tags=["operations"],
+            summary=summary,
+            operation_id=name,
+            responses=answers.responses(200, model, 401, 403, 404, 410, 422, 503),
+            openapi_extra=requests.FEED_PARAMETERS,
         )
     plain: list[tuple[str, Any, str, dict[int | str, dict[str, Any]]]] = [
         ("/", operations.root_endpoint(service), "Name, status, version", {200: {"model": answers.RootAnswer}}),

@@ -32,6 +32,7 @@ from talentfeed.contracts import (
 )
 from talentfeed.ranking import feed as ranking
 from talentfeed.ranking import viewer as viewers
+from talentfeed.ranking.record import Origin
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,11 @@ def feed_endpoint(
         feed_id = uuid.uuid4().hex
 
         started = time.perf_counter()
+        page = _page(endpoint, pattern, query, session, snapshot)
         slate = ranking.rank(
             serving.ranker,
             viewers.read(snapshot, query.user_id, session.events),
-            _page(endpoint, pattern, query, session, snapshot),
+            page,
             now=now,
             seed=int(feed_id, 16),
         )
@@ -78,6 +80,7 @@ def feed_endpoint(
                 session_id=session.session_id,
                 at=time.time(),  # when it happened, also where the catalogue is served as on another day
                 items=[_served(snapshot, slot) for slot in slate.slots],
+                origin=Origin(ranker=serving.ranker, events=session.events, request=page, now=now),
             )
 
         _record(service, metrics, feed_id, record)

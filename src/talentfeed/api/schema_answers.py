@@ -4,6 +4,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from talentfeed.evaluation.replay import ReplayReport
+from talentfeed.ranking.explanation import Explanation
+
 PoolCode = Literal["VMP", "AU", "NU", "FW", "EXPLORE"]
 RuleName = Literal["new_content", "skill_diversity", "already_seen", "creator_window"]
 
@@ -149,6 +152,20 @@ class FlushAnswer(BaseModel):
     body: dict[str, Any]
 
 
+class ExplainAnswer(BaseModel):
+    """Why a feed is as it is; docs/explain.md tells what each field means."""
+
+    statusCode: Literal[200]  # noqa: N815
+    body: Explanation
+
+
+class ReplayAnswer(BaseModel):
+    """A feed ranked once more."""
+
+    statusCode: Literal[200]  # noqa: N815
+    body: ReplayReport
+
+
 class ErrorDetail(BaseModel):
     """One wrong value."""
 
@@ -185,6 +202,8 @@ _ERRORS = {
     400: "The body is not JSON",
     401: "X-Admin-Key is missing",
     403: "X-Admin-Key is wrong, or none is configured",
+    404: "No such feed, or it is not kept any more",
+    410: "The snapshot, policy or preset that the feed was made from is gone",
     413: "The body is over 1 MiB",
     422: "A value is wrong; every wrong field is told",
     503: "Nothing to serve yet, or a store does not answer; come again after Retry-After seconds",

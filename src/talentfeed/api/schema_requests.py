@@ -165,3 +165,15 @@ ADMIN_PARAMETER = {
         }
     ]
 }
+FEED_PARAMETERS = {
+    "parameters": [
+        *ADMIN_PARAMETER["parameters"],
+        {
+            "name": "feed_id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            "description": "`feed_id` of a feed's answer",
+        },
+    ]
+}

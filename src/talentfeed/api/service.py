@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from talentfeed.activity.recorder import ServedFeed
     from talentfeed.activity.sessions import Session
     from talentfeed.contracts import Activity, Snapshot
+    from talentfeed.evaluation.replay import ReplayReport
+    from talentfeed.ranking.explanation import Explanation
     from talentfeed.ranking.feed import Ranker
     from talentfeed.settings import Settings
 
@@ -85,6 +87,17 @@ class ReloadResult(Protocol):
     def skipped(self) -> Mapping[str, int]: ...
 
 
+class FeedReplayer(Protocol):
+    """Makes a feed once more from its record. Both are None for a feed that is not known, or not kept any more.
+
+    Both raise VersionGoneError where the feed's snapshot, policy or preset is gone, StoreUnavailableError where its
+    record cannot be read now.
+    """
+
+    async def explain(self, feed_id: str) -> "Explanation | None": ...
+    async def report(self, feed_id: str) -> "ReplayReport | None": ...
+
+
 class Service(Protocol):
     """The parts of one serving process that requests touch."""
 
@@ -102,6 +115,9 @@ class Service(Protocol):
     def flusher(self) -> FlushCounters: ...
     @property
     def live(self) -> ReloadCounters: ...
+
+    @property
+    def replayer(self) -> FeedReplayer: ...
 
     def clock(self) -> float:
         """Now, or the fixed day; seconds since 1970, UTC."""
