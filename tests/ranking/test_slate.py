@@ -10,7 +10,7 @@ from tests.ranking.factory import NOW, flow, make_snapshot, random_snapshot, see
 from tests.reference import slate as reference
 
 from talentfeed.contracts import Event, FeedRequest, Kind, Policy, Pool, Rule, Slate, Snapshot, Viewer
-from talentfeed.ranking import features, feed, noise
+from talentfeed.ranking import features, feed, masks, noise
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.newness import band
 from talentfeed.ranking.noise import Stream
@@ -42,13 +42,17 @@ def serve(
     return feed.rank(ranker, viewer, request, now=NOW, seed=seed), viewer
 
 
+@pytest.mark.parametrize("as_words", [False, True])
 @many
 @given(data=st.data(), snapshot=strategies.snapshots(), policy=strategies.policies(), events=strategies.events())
 def test_every_choice_is_the_reference_choice(
-    data: st.DataObject, snapshot: Snapshot, policy: Policy, events: list[Event]
+    as_words: bool, data: st.DataObject, snapshot: Snapshot, policy: Policy, events: list[Event]
 ) -> None:
     asked = data.draw(strategies.asked(snapshot))
-    ranker = feed.prepare(snapshot, policy, preset("classic"), epsilon=asked.epsilon)
+    with pytest.MonkeyPatch.context() as patch:
+        if as_words:
+            patch.setattr(masks, "SMALL", -1)
+        ranker = feed.prepare(snapshot, policy, preset("classic"), epsilon=asked.epsilon)
     viewer = viewers.read(snapshot, strategies.VIEWER, events)
     request, seed = asked.request, asked.seed
     got = feed.rank(ranker, viewer, request, now=NOW, seed=seed)

@@ -7,28 +7,36 @@ import numpy as np
 
 from talentfeed.contracts import Bools, Indices, Ints
 
+_NONE = np.zeros(0, np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What one kind of item brings to a feed."""
+    """What one kind of item brings to a feed: all rows but these."""
 
-    kept: Bools  # (n,)
+    excluded: Ints  # rows, distinct
     seen: Indices  # rows left out only because the viewer interacted with them, oldest interaction first
+    out: Bools  # (n,) the rows of both
     removed: Mapping[str, int]  # reason -> how many
 
 
 def select(
     ids: Ints,  # (n,) ascending
-    seen: Indices,  # rows, newest interaction first
+    seen: Indices,  # rows, distinct, newest interaction first
     excluded_ids: Ints,  # (e,) in any order, repeated or unknown ones allowed
 ) -> Candidates:
     """Take out the excluded, then the already seen."""
-    kept = np.ones(len(ids), np.bool_)
-    n_excluded = 0
+    out = np.zeros(len(ids), np.bool_)
+    excluded = _NONE
+    seen = seen[::-1]
     if len(excluded_ids) and len(ids):
-        near = np.minimum(np.searchsorted(ids, excluded_ids), len(ids) - 1)
-        kept[near[ids[near] == excluded_ids]] = False
-        n_excluded = len(ids) - int(np.count_nonzero(kept))
-    also_seen = seen[::-1][kept[seen[::-1]]]
-    kept[also_seen] = False
-    return Candidates(kept, also_seen, {"excluded": n_excluded, "already_seen": len(also_seen)})
+        wanted = np.sort(excluded_ids)
+        near = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+        near = near[ids[near] == wanted]
+        first = np.ones(len(near), np.bool_)
+        np.not_equal(near[1:], near[:-1], out=first[1:])
+        excluded = near[first]
+        out[excluded] = True
+        seen = seen[~out[seen]]
+    out[seen] = True
+    return Candidates(excluded, seen, out, {"excluded": len(excluded), "already_seen": len(seen)})

@@ -22,6 +22,7 @@ from talentfeed.contracts import (
 from talentfeed.errors import PatternError, PolicyError
 from talentfeed.ranking import candidates, features, linucb, noise, pools, slate
 from talentfeed.ranking.diversity import SkillIndex
+from talentfeed.ranking.masks import Ground
 from talentfeed.ranking.noise import Stream
 from talentfeed.ranking.postings import invert
 from talentfeed.ranking.presets import Preset
@@ -67,13 +68,14 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
     videos, flows = snapshot.videos, snapshot.flows
     fixed = np.asarray(videos.features)
     by_creator = invert(videos.creator, snapshot.n_creators)
+    ground = Ground(len(videos.id))
     return Ranker(
         snapshot=snapshot,
         policy=policy,
         preset=preset,
         epsilon=share,
         catalogue=features.Catalogue.of(videos, snapshot.skills, by_creator),
-        skills=SkillIndex.of(videos.tokens, snapshot.skills.n),
+        skills=SkillIndex.of(videos.tokens, snapshot.skills.n, ground),
         gate=fixed[:, 12] > 0,
         bandits={
             pool: linucb.prepare(
@@ -83,8 +85,8 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
         },
         bonus={pool: pools.fixed_bonus(fixed, preset.of(pool)) for pool in LEARNING},
         listings={
-            Kind.VIDEO: Listing(videos.creator, by_creator),
-            Kind.FLOW: Listing(flows.creator, invert(flows.creator, snapshot.n_creators)),
+            Kind.VIDEO: Listing.of(videos.creator, by_creator, ground),
+            Kind.FLOW: Listing.of(flows.creator, invert(flows.creator, snapshot.n_creators), Ground(len(flows.id))),
         },
         counters={Kind.VIDEO: noise.counters(videos.id), Kind.FLOW: noise.counters(flows.id)},
     )
@@ -98,20 +100,22 @@ def rank(
     `draw_seed` stands in for it in the draws alone: other draws from the same distributions, the noise held.
     """
     chance = seed if draw_seed is None else draw_seed
-    offers, removed = _offers(ranker, viewer, request)
+    chosen = _candidates(ranker, viewer, request)
     ages = features.ages(ranker.snapshot.videos.created_at, now)
     shortlists: dict[Pool, slate.Shortlist] = {}
-    if Kind.VIDEO in offers:
-        shortlists |= _video_pools(ranker, viewer, ages, offers[Kind.VIDEO].kept, seed)
-    if Kind.FLOW in offers:
-        shortlists[Pool.FLOW] = _flow_pool(ranker, viewer, request, offers[Kind.FLOW].kept, now=now, seed=seed)
+    if Kind.VIDEO in chosen:
+        shortlists |= _video_pools(ranker, viewer, ages, ~chosen[Kind.VIDEO].out, seed)
+    if Kind.FLOW in chosen:
+        shortlists[Pool.FLOW] = _flow_pool(ranker, viewer, request, ~chosen[Kind.FLOW].out, now=now, seed=seed)
     numbers = noise.counters(np.arange(request.size))
     slots, gave_way = slate.fill(
         slate.Table(
-            offers=offers,
+            offers={
+                kind: slate.Offer(ranker.listings[kind], some.excluded, some.seen) for kind, some in chosen.items()
+            },
             shortlists=shortlists,
             skills=ranker.skills,
-            new=ages.new,
+            new=ranker.skills.ground.of(ages.new),
             pattern=list(islice(cycle(request.pattern), request.size)),
             recent_creators=request.recent_creators,
             epsilon=ranker.epsilon,
@@ -119,6 +123,9 @@ def rank(
             draw_uniforms=noise.uniforms(chance, Stream.DRAW, numbers).tolist(),
         )
     )
+    removed = Counter[str]()
+    for some in chosen.values():
+        removed.update(some.removed)
     return Slate(slots=slots, gave_way=gave_way, removed=removed)
 
 
@@ -152,16 +159,11 @@ def pattern_for(endpoint: str, pattern: Sequence[Pool]) -> tuple[Pool, ...]:
     return tuple(pattern)
 
 
-def _offers(ranker: Ranker, viewer: Viewer, request: FeedRequest) -> tuple[dict[Kind, slate.Offer], Counter[str]]:
+def _candidates(ranker: Ranker, viewer: Viewer, request: FeedRequest) -> dict[Kind, candidates.Candidates]:
     videos, flows = ranker.snapshot.videos, ranker.snapshot.flows
-    offers: dict[Kind, slate.Offer] = {}
-    removed: Counter[str] = Counter()
-    for kind, ids, seen in ((Kind.VIDEO, videos.id, viewer.seen_videos), (Kind.FLOW, flows.id, viewer.seen_flows)):
-        if kind in _KINDS[request.endpoint]:
-            some = candidates.select(ids, seen, request.excluded_ids)
-            offers[kind] = slate.Offer(listing=ranker.listings[kind], kept=some.kept, seen=some.seen)
-            removed.update(some.removed)
-    return offers, removed
+    listed = ((Kind.VIDEO, videos.id, viewer.seen_videos), (Kind.FLOW, flows.id, viewer.seen_flows))
+    kinds = _KINDS[request.endpoint]
+    return {kind: candidates.select(ids, seen, request.excluded_ids) for kind, ids, seen in listed if kind in kinds}
 
 
 def _video_pools(

@@ -7,9 +7,8 @@ feed will have, and are clipped to what the candidates can meet.
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from talentfeed.contracts import Bools, Pool
+from talentfeed.contracts import Pool
+from talentfeed.ranking.masks import Mask
 from talentfeed.ranking.shelf import Shelf
 
 
@@ -30,14 +29,14 @@ class Newness:
     def __init__(
         self,
         pattern: Sequence[Pool],
-        new: Bools,  # (videos,)
+        new: Mask,  # of the videos
         videos: Shelf | None,
         flows: Shelf | None,
     ) -> None:
         self._new = new
         self._videos, self._flows = videos, flows
-        self._new_left = int(np.count_nonzero(new & (videos.state == 0))) if videos else 0
-        self._new_served = self._served = 0
+        self._new_left = videos.ground.count(new & videos.unseen) if videos else 0
+        self.new_served = self.served = 0
         self._ahead = _counts_behind(pattern)
         self._only: bool | None = None
         self._kept_for_fresh: bool | None = None
@@ -51,16 +50,16 @@ class Newness:
         places = 1 + video_slots + max(flow_slots - flows_left, 0)
         left = self._videos.unseen_left
         places = min(places, left + self._videos.seen_left)
-        low, high = band(self._served + places)
-        low = min(low, self._new_served + self._new_left)
-        high = max(high, self._new_served + places - (left - self._new_left))
+        low, high = band(self.served + places)
+        low = min(low, self.new_served + self._new_left)
+        high = max(high, self.new_served + places - (left - self._new_left))
         self._only = None
-        if self._new_served >= high:
+        if self.new_served >= high:
             self._only = False
-        elif low - self._new_served >= places:
+        elif low - self.new_served >= places:
             self._only = True
         self._kept_for_fresh = self._only
-        if self._only is None and planned is not Pool.FRESH and self._new_served + fresh_slots >= high:
+        if self._only is None and planned is not Pool.FRESH and self.new_served + fresh_slots >= high:
             self._kept_for_fresh = False
 
     def only(self, *, keep_for_fresh: bool) -> bool | None:
@@ -72,14 +71,17 @@ class Newness:
 
     def admits(self, row: int) -> bool:
         """Whether rule 5 lets this one stand."""
-        return self._only is None or self._only == bool(self._new[row])
+        return self._only is None or self._only == self._is_new(row)
 
     def take(self, row: int, *, seen: bool) -> None:
         """Serve a video."""
-        self._served += 1
-        if self._new[row]:
-            self._new_served += 1
+        self.served += 1
+        if self._is_new(row):
+            self.new_served += 1
             self._new_left -= not seen
+
+    def _is_new(self, row: int) -> bool:
+        return self._videos is not None and self._videos.ground.has(self._new, row)
 
 
 def _counts_behind(pattern: Sequence[Pool]) -> list[tuple[int, int, int]]:

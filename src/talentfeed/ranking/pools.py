@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talentfeed.contracts import Bools, Floats, Indices, Ints, Viewer
+from talentfeed.contracts import Bools, Bytes, Floats, Indices, Ints, Viewer
 from talentfeed.ranking.presets import PoolWeights
 
 
@@ -19,14 +19,14 @@ class Best:
 
     rows: Ints  # best first
 
-    def draw(self, admissible: Bools, uniform: float) -> tuple[int, float] | None:  # noqa: ARG002
+    def draw(self, admissible: Bytes, uniform: float) -> tuple[int, float] | None:  # noqa: ARG002
         """Place on the shortlist and its probability; None where nothing is admissible."""
         if not len(admissible):
             return None
         place = int(admissible.argmax())
         return (place, 1.0) if admissible[place] else None
 
-    def probability(self, admissible: Bools, place: int) -> float:
+    def probability(self, admissible: Bytes, place: int) -> float:
         """Of drawing that admissible place."""
         return float(place == int(admissible.argmax()))
 
@@ -38,7 +38,7 @@ class Weighted:
     rows: Ints  # best first
     weights: Floats  # not negative, finite
 
-    def draw(self, admissible: Bools, uniform: float) -> tuple[int, float] | None:
+    def draw(self, admissible: Bytes, uniform: float) -> tuple[int, float] | None:
         """Place on the shortlist and its probability; None where nothing is admissible."""
         weights, reach = self._admitted(admissible)
         total = float(reach[-1]) if len(reach) else 0.0
@@ -49,12 +49,12 @@ class Weighted:
             place = int(np.flatnonzero(weights)[-1])
         return place, float(weights[place]) / total
 
-    def probability(self, admissible: Bools, place: int) -> float:
+    def probability(self, admissible: Bytes, place: int) -> float:
         """Of drawing that admissible place."""
         weights, reach = self._admitted(admissible)
         return float(weights[place]) / float(reach[-1])
 
-    def _admitted(self, admissible: Bools) -> tuple[Floats, Floats]:
+    def _admitted(self, admissible: Bytes) -> tuple[Floats, Floats]:
         weights = self.weights * admissible
         reach = weights.cumsum()
         if len(reach) and reach[-1] <= 0.0:

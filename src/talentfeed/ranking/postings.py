@@ -19,7 +19,7 @@ class Postings:
         """The entries of one code; none for a code out of range."""
         if not 0 <= code < len(self.start) - 1:
             return self.entries[:0]
-        return self.entries[self.start[code] : self.start[code + 1]]
+        return self.entries[self.start.item(code) : self.start.item(code + 1)]
 
     def spans_of_all(self, codes: Iterable[int]) -> list[slice]:
         """Where in `entries` those of several distinct codes stand."""

@@ -1,80 +1,97 @@
-"""Part of stage 6: which items may stand at a slot under rules 1, 2 and 3, one byte an item. SPEC 7."""
+"""Part of stage 6: which items may stand at a slot under rules 1, 2 and 3. SPEC 7."""
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Self
 
-import numpy as np
-
-from talentfeed.contracts import CREATOR_WINDOW, Bools, Bytes, Indices, Ints, Kind
+from talentfeed.contracts import CREATOR_WINDOW, Indices, Ints, Kind
+from talentfeed.ranking.masks import Ground, Mask
 from talentfeed.ranking.postings import Postings
-
-GONE, SEEN, BLOCKED = 1, 2, 4  # excluded or served; already seen; its creator is in the window
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Who made the items of a kind."""
+    """Who made the items of a kind, and the ground their masks stand on."""
 
     creator: Indices  # (n,)
     by_creator: Postings
+    ground: Ground
+    made: Sequence[Mask]  # by creator, where the ground is small; else empty
+
+    @classmethod
+    def of(cls, creator: Indices, by_creator: Postings, ground: Ground) -> Self:
+        """Arrange once a snapshot."""
+        made = []
+        if ground.small:
+            made = [ground.none] * (len(by_creator.start) - 1)
+            for row, code in enumerate(creator.tolist()):
+                made[code] |= 1 << row
+        return cls(creator, by_creator, ground, made)
 
 
 class Shelf:
     """The items of one kind during one feed."""
 
+    __slots__ = ("blocked", "ground", "listing", "seen", "seen_left", "seen_rows", "unseen", "unseen_left")
+
     def __init__(
         self,
         listing: Listing,
-        kept: Bools,  # (n,)
-        seen: Indices,  # left out only because already seen, oldest interaction first
+        excluded: Ints,  # rows, distinct
+        seen: Indices,  # rows left out only because already seen, oldest interaction first
     ) -> None:
-        self.listing = listing
-        self.state: Bytes = (~kept).view(np.uint8)  # (n,) bits; 0: admissible under rules 1 to 3
-        self.state[seen] = SEEN
-        self.seen = seen
-        self.unseen_left = int(np.count_nonzero(kept))
+        ground = listing.ground
+        self.listing, self.ground = listing, ground
+        self.seen_rows = seen
+        self.seen: Mask = ground.of_rows(seen)  # already seen, not excluded, not served
+        self.unseen: Mask = ground.drop(ground.drop(ground.all(), excluded), seen)  # what rules 1 and 2 let stand
+        self.blocked: Mask = ground.of_rows(seen[:0])  # by creators in the window
+        self.unseen_left = ground.n - len(excluded) - len(seen)
         self.seen_left = len(seen)
+
+    def was_seen(self, row: int) -> bool:
+        """Whether the viewer has interacted with it."""
+        return self.seen_left > 0 and self.ground.has(self.seen, row)
 
     def take(self, row: int) -> None:
         """Serve an item."""
-        if self.state[row] & SEEN:
+        if self.was_seen(row):
             self.seen_left -= 1
+            self.seen = self.ground.drop_one(self.seen, row)
         else:
             self.unseen_left -= 1
-        self.state[row] |= GONE
+            self.unseen = self.ground.drop_one(self.unseen, row)
 
     def block(self, creator: int) -> None:
         """This creator is in the window."""
-        rows = self.listing.by_creator.of(creator)
-        if len(rows):
-            self.state[rows] |= BLOCKED
+        listing = self.listing
+        if self.ground.small:
+            if 0 <= creator < len(listing.made):
+                self.blocked |= listing.made[creator]
+        else:
+            self.blocked = self.ground.put(self.blocked, listing.by_creator.of(creator))
 
     def unblock(self, creator: int) -> None:
         """This creator is not in the window any more."""
-        rows = self.listing.by_creator.of(creator)
-        if len(rows):
-            self.state[rows] &= GONE | SEEN
+        listing = self.listing
+        if self.ground.small:
+            if 0 <= creator < len(listing.made):
+                self.blocked &= ~listing.made[creator]
+        else:
+            self.blocked = self.ground.drop(self.blocked, listing.by_creator.of(creator))
 
-    def oldest_seen(self, among: Bools) -> int | None:
+    def by(self, creators: Iterable[int]) -> Mask:
+        """What these creators made."""
+        return self.ground.of_rows(self.listing.by_creator.of_all(creators))
+
+    def oldest_seen(self, among: Mask) -> int | None:
         """The row of the oldest interaction that is left, among those admitted."""
-        rows = self.seen[among[self.seen]]
-        return int(rows[0]) if len(rows) else None
-
-    def free(self) -> Bools:
-        """What rules 1 to 3 let stand, (n,)."""
-        free: Bools = self.state == 0
-        return free
-
-    def unseen(self, among: Bools) -> Bools:
-        """What rule 2 lets stand among those admitted, (n,)."""
-        unseen: Bools = among & ((self.state & SEEN) == 0)
-        return unseen
-
-    def left(self) -> Bools:
-        """What rule 1 alone lets stand, (n,)."""
-        left: Bools = (self.state & GONE) == 0
-        return left
+        for row in self.seen_rows.tolist():
+            if self.ground.has(self.seen, row) and self.ground.has(among, row):
+                return int(row)
+        return None
 
 
 class Window:
@@ -89,28 +106,30 @@ class Window:
 
     def push(self, creators: Sequence[int]) -> None:
         """One more item by these; the oldest place leaves the window."""
+        times = self._times
         if len(self._places) == CREATOR_WINDOW - 1:
             for creator in self._places.popleft():
-                self._times[creator] -= 1
-                if not self._times[creator]:
+                times[creator] -= 1
+                if not times[creator]:
                     for shelf in self._shelves.values():
                         shelf.unblock(creator)
         self._places.append(creators)
         for creator in creators:
-            self._times[creator] += 1
-            for shelf in self._shelves.values():
-                shelf.block(creator)
+            times[creator] += 1
+            if times[creator] == 1:
+                for shelf in self._shelves.values():
+                    shelf.block(creator)
 
-    def shrunk(self) -> dict[Kind, Bools]:
-        """For each shelf what the largest smaller window lets stand that lets anything stand, seen or not."""
-        left = {kind: shelf.left() for kind, shelf in self._shelves.items()}
-        away = {kind: self._distance(shelf.listing.creator) for kind, shelf in self._shelves.items()}
-        farthest = max((int(away[kind][left[kind]].max(initial=0)) for kind in left), default=0)
-        return {kind: left[kind] & (away[kind] == farthest) for kind in left}
+    def shrunk(self) -> dict[Kind, Mask]:
+        """For each shelf what the largest smaller window lets stand that lets anything stand, seen or not.
 
-    def _distance(self, creator: Indices) -> Ints:
-        """How many places ago each item's creator was last seen; beyond the window one more than it holds."""
-        away = np.full(len(creator), CREATOR_WINDOW, np.int64)
-        for number, place in enumerate(self._places):
-            away[np.isin(creator, place)] = len(self._places) - number
-        return away
+        Called where the whole window lets nothing stand: then what is left is by its creators.
+        """
+        shelves = self._shelves
+        left = {kind: (shelf.unseen | shelf.seen) & shelf.blocked for kind, shelf in shelves.items()}
+        for number, creators in enumerate(self._places):  # farthest first
+            nearer = set(chain.from_iterable(islice(self._places, number + 1, None)))
+            found = {kind: left[kind] & shelf.by(set(creators) - nearer) for kind, shelf in shelves.items()}
+            if any(shelves[kind].ground.some(found[kind]) for kind in found):
+                return found
+        return left

@@ -4,17 +4,15 @@ The rules are in `shelf.py` (1 to 3), `diversity.py` (4) and `newness.py` (5). A
 stand; where they let nothing stand they give way from the last to the third, each no further than it must.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
-import numpy as np
-
-from talentfeed.contracts import Bools, Indices, Ints, Kind, Pool, Rule, Slot
+from talentfeed.contracts import Bytes, Indices, Ints, Kind, Pool, Rule, Slot
 from talentfeed.ranking.diversity import Diversity, SkillIndex
+from talentfeed.ranking.masks import Ground, Mask
 from talentfeed.ranking.newness import Newness, within_band
-from talentfeed.ranking.shelf import BLOCKED, SEEN, Listing, Shelf, Window
+from talentfeed.ranking.shelf import Listing, Shelf, Window
 
 _FALL_THROUGH = (Pool.AFFINITY, Pool.POPULAR, Pool.FRESH)  # of a flow slot without flows
 # keep new videos for the fresh slots, rule 5, rule 4
@@ -30,19 +28,19 @@ class Shortlist(Protocol):
     def rows(self) -> Ints:
         """Rows of the pool's kind."""
 
-    def draw(self, admissible: Bools, uniform: float) -> tuple[int, float] | None:
+    def draw(self, admissible: Bytes, uniform: float) -> tuple[int, float] | None:
         """Place on the shortlist and its probability; None where nothing is admissible."""
 
-    def probability(self, admissible: Bools, place: int) -> float:
+    def probability(self, admissible: Bytes, place: int) -> float:
         """Of drawing that admissible place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Offer:
     """One kind of item, as the stages before left it."""
 
     listing: Listing
-    kept: Bools  # (n,)
+    excluded: Ints  # rows, distinct
     seen: Indices  # left out only because already seen, oldest interaction first
 
 
@@ -53,7 +51,7 @@ class Table:
     offers: Mapping[Kind, Offer]  # the kinds that the endpoint serves
     shortlists: Mapping[Pool, Shortlist]
     skills: SkillIndex
-    new: Bools  # (videos,)
+    new: Mask  # of the videos
     pattern: Sequence[Pool]  # one pool a slot
     recent_creators: Sequence[Sequence[int]]
     epsilon: float
@@ -80,9 +78,8 @@ def fill(table: Table) -> tuple[list[Slot], list[Rule]]:
             break
         feed.serve(choice)
         slots.append(Slot(choice.kind, choice.row, choice.pool, planned, choice.probability, choice.explored, broken))
-    videos = [slot.index for slot in slots if slot.kind is Kind.VIDEO]
     gave_way = {rule for slot in slots for rule in slot.gave_way} - {Rule.NEW_CONTENT}
-    if not within_band(len(videos), int(np.count_nonzero(table.new[videos]))):
+    if not feed.keeps_new_content():
         gave_way.add(Rule.NEW_CONTENT)
     return slots, [rule for rule in Rule if rule in gave_way]
 
@@ -92,7 +89,7 @@ class _Feed:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._shelves = {kind: Shelf(o.listing, o.kept, o.seen) for kind, o in table.offers.items()}
+        self._shelves = {kind: Shelf(o.listing, o.excluded, o.seen) for kind, o in table.offers.items()}
         self._newness = Newness(table.pattern, table.new, self._shelves.get(Kind.VIDEO), self._shelves.get(Kind.FLOW))
         self._window = Window(self._shelves, table.recent_creators)
         self._diversity = Diversity(table.skills)
@@ -102,37 +99,38 @@ class _Feed:
         """The choice that breaks least and what it breaks; None where nothing is left."""
         self._newness.at(number, planned)
         kinds = self._order[Kind.FLOW if planned is Pool.FLOW else Kind.VIDEO]
-        shelves = self._shelves
-        choice = self._unseen(number, planned, {kind: shelves[kind].free for kind in kinds}, _WHOLE)
+        choice = self._unseen(number, planned, kinds, None, _WHOLE)
         if choice is not None:
             return choice, ()
-        choice = self._unseen(number, planned, {kind: shelves[kind].free for kind in kinds}, _RELAXED)
-        choice = choice or self._oldest_seen({kind: shelves[kind].state == SEEN for kind in kinds})
+        choice = self._unseen(number, planned, kinds, None, _RELAXED) or self._oldest_seen(kinds, None)
         if choice is None:
             shrunk = self._window.shrunk()
-            unseen = {kind: partial(shelves[kind].unseen, shrunk[kind]) for kind in kinds}
-            choice = self._unseen(number, planned, unseen, _WHOLE + _RELAXED)
-            choice = choice or self._oldest_seen({kind: shrunk[kind] for kind in kinds})
+            choice = self._unseen(number, planned, kinds, shrunk, _WHOLE + _RELAXED)
+            choice = choice or self._oldest_seen(kinds, shrunk)
         return choice, self._broken_by(choice) if choice else ()
 
     def serve(self, choice: _Choice) -> None:
         """Take the item off its shelf and let every rule know."""
         shelf = self._shelves[choice.kind]
         if choice.kind is Kind.VIDEO:
-            self._newness.take(choice.row, seen=bool(shelf.state[choice.row] & SEEN))
+            self._newness.take(choice.row, seen=shelf.was_seen(choice.row))
             self._diversity.take(choice.row)
         shelf.take(choice.row)
         self._window.push((int(shelf.listing.creator[choice.row]),))
 
+    def keeps_new_content(self) -> bool:
+        """Whether the videos served keep rule 5."""
+        return within_band(self._newness.served, self._newness.new_served)
+
     def _broken_by(self, choice: _Choice) -> tuple[Rule, ...]:
         """The rules that this choice breaks, in the declared order."""
-        state = int(self._shelves[choice.kind].state[choice.row])
+        shelf = self._shelves[choice.kind]
         is_video = choice.kind is Kind.VIDEO
         broken = {
             Rule.NEW_CONTENT: is_video and not self._newness.admits(choice.row),
             Rule.SKILL_DIVERSITY: is_video and not self._diversity.admits(choice.row),
-            Rule.ALREADY_SEEN: bool(state & SEEN),
-            Rule.CREATOR_WINDOW: bool(state & BLOCKED),
+            Rule.ALREADY_SEEN: shelf.was_seen(choice.row),
+            Rule.CREATOR_WINDOW: shelf.ground.has(shelf.blocked, choice.row),
         }
         return tuple(rule for rule in Rule if broken[rule])
 
@@ -140,56 +138,59 @@ class _Feed:
         self,
         number: int,
         planned: Pool,
-        standing: Mapping[Kind, Callable[[], Bools]],  # what rules 1 to 3 let stand; the slot's kind first
+        kinds: Sequence[Kind],  # the slot's own first
+        among: Mapping[Kind, Mask] | None,  # what a smaller window lets stand; None: the whole window stands
         strictness: _Strictness,
     ) -> _Choice | None:
-        """Down the ladder of pools, at each strictness."""
+        """Down the ladder of pools over what is not seen yet, at each strictness."""
         for keep_for_fresh, rule5, rule4 in strictness:
-            for kind, admissible in standing.items():
-                if kind is Kind.FLOW:
-                    if keep_for_fresh and planned is not Pool.FLOW:
-                        continue
-                    choice = self._draw(number, planned, kind, admissible())
-                else:
+            for kind in kinds:
+                if kind is Kind.FLOW and keep_for_fresh and planned is not Pool.FLOW:
+                    continue
+                shelf = self._shelves[kind]
+                admissible = shelf.unseen & (~shelf.blocked if among is None else among[kind])
+                if kind is Kind.VIDEO:
                     only = self._newness.only(keep_for_fresh=keep_for_fresh) if rule5 else None
-                    passes = self._diversity.passes() if rule4 else None
-                    choice = self._draw(number, planned, kind, _both(admissible(), self._aged(only), passes))
+                    if only is not None:
+                        admissible = admissible & (self._table.new if only else ~self._table.new)
+                    failing = self._diversity.failing() if rule4 else None
+                    if failing is not None:
+                        admissible = admissible & ~failing
+                choice = self._draw(number, planned, kind, shelf.ground, admissible)
                 if choice is not None:
                     return choice
         return None
 
-    def _draw(self, number: int, planned: Pool, kind: Kind, admissible: Bools) -> _Choice | None:
+    def _draw(self, number: int, planned: Pool, kind: Kind, ground: Ground, admissible: Mask) -> _Choice | None:
         """From the first pool of the ladder that has something admissible, mixed with the share epsilon."""
-        count = int(np.count_nonzero(admissible))
+        count = ground.count(admissible)
         if not count:
             return None
         uniform, epsilon = self._table.draw_uniforms[number], self._table.epsilon
         explored = self._table.explore_uniforms[number] < epsilon
         for pool in _ladder(planned, kind):
             shortlist = self._table.shortlists[pool]
-            among = admissible[shortlist.rows]
-            drawn = shortlist.draw(among, uniform)
+            flags = ground.flags(admissible, shortlist.rows)
+            drawn = shortlist.draw(flags, uniform)
             if drawn is None:
                 continue
             place, probability = drawn
             row = int(shortlist.rows[place])
             if explored:
-                row = _nth(admissible, uniform, count)
-                places = np.flatnonzero(shortlist.rows == row)
-                probability = shortlist.probability(among, int(places[0])) if len(places) else 0.0
+                row = _uniform(ground, admissible, uniform, count)
+                places = (shortlist.rows == row).nonzero()[0]
+                probability = shortlist.probability(flags, int(places[0])) if len(places) else 0.0
             return _Choice(kind, row, pool, (1.0 - epsilon) * probability + epsilon / count, explored)
-        return _Choice(kind, _nth(admissible, uniform, count), Pool.EXPLORE, 1.0 / count, explored)
+        return _Choice(kind, _uniform(ground, admissible, uniform, count), Pool.EXPLORE, 1.0 / count, explored)
 
-    def _oldest_seen(self, among: Mapping[Kind, Bools]) -> _Choice | None:
+    def _oldest_seen(self, kinds: Sequence[Kind], among: Mapping[Kind, Mask] | None) -> _Choice | None:
         """The oldest interaction, of the slot's kind if there is one. No choice is left to chance here."""
-        for kind, admissible in among.items():
-            row = self._shelves[kind].oldest_seen(admissible)
+        for kind in kinds:
+            shelf = self._shelves[kind]
+            row = shelf.oldest_seen(shelf.seen & (~shelf.blocked if among is None else among[kind]))
             if row is not None:
                 return _Choice(kind, row, Pool.EXPLORE, 1.0)
         return None
-
-    def _aged(self, only: bool | None) -> Bools | None:
-        return None if only is None else self._table.new if only else ~self._table.new
 
 
 def _ladder(planned: Pool, kind: Kind) -> Sequence[Pool]:
@@ -201,13 +202,6 @@ def _ladder(planned: Pool, kind: Kind) -> Sequence[Pool]:
     return () if planned is Pool.EXPLORE else (planned,)
 
 
-def _both(admissible: Bools, *more: Bools | None) -> Bools:
-    for mask in more:
-        if mask is not None:
-            admissible = admissible & mask
-    return admissible
-
-
-def _nth(admissible: Bools, uniform: float, count: int) -> int:
+def _uniform(ground: Ground, admissible: Mask, uniform: float, count: int) -> int:
     """A uniform draw over the admissible, by row."""
-    return int(np.flatnonzero(admissible)[min(int(uniform * count), count - 1)])
+    return ground.nth(admissible, min(int(uniform * count), count - 1))
