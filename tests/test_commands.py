@@ -1,5 +1,6 @@
 """The commands, as a newcomer runs them: real processes, real files, real HTTP."""
 
+import copy
 import http.client
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contracts.backends import RedisServer
 
 from talentfeed.settings import Settings
 
@@ -224,6 +226,44 @@ def test_flush_acts_through_the_running_server(served: Place) -> None:
     assert served.rows(count, f"%{feed['feed_id']}%") == [(len(feed["items"]) + 1,)]
 
 
+def test_replay_acts_through_the_running_server(served: Place) -> None:
+    feed = served.feed(user_id=5)
+    result = served.run("replay", feed["feed_id"])
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout.splitlines()[-1])
+    assert (report["feed_id"], report["identical"]) == (feed["feed_id"], True)
+    assert [str(slot["id"]) for slot in report["slots"]] == feed["mix_ids"]
+    assert f"Feed {feed['feed_id']}: identical" in result.stdout
+    for place, (item_id, item) in enumerate(zip(feed["mix_ids"], feed["items"], strict=True)):
+        assert re.search(rf"│\s+{place} │ {item['type']} {item_id}\s+│ {item['pool']}\s+│", result.stdout)
+
+
+def test_replay_of_what_is_not_kept_is_one_text(served: Place) -> None:
+    result = served.run("replay", "0" * 32)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "not kept any more" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_replay_with_a_redis_of_its_own_asks_redis(made: Place, tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path)
+    redis.start()
+    place = copy.copy(made)
+    place.environment = made.environment | {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port)}
+    try:
+        server = place.start("serve")
+        feed = place.feed(user_id=5)
+        stop(server)
+        result = place.run("replay", feed["feed_id"])
+        assert result.returncode == 0, result.stderr
+        assert json.loads(result.stdout.splitlines()[-1])["identical"] is True
+        gone = place.run("replay", "f" * 32)
+    finally:
+        redis.kill()
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert "not kept any more" in gone.stderr
+
+
 def test_an_imported_catalogue_is_served_as_on_its_day_without_flows(tmp_path: Path) -> None:
     dataset = tmp_path / "tiny"
     dataset.mkdir()
@@ -271,6 +311,8 @@ def test_an_import_that_fails_changes_nothing(made: Place, tmp_path: Path) -> No
         (["build"], {}, "talentfeed demo"),
         (["serve"], {}, "talentfeed demo"),
         (["flush"], {"ADMIN_API_KEY": "k"}, "No server answers at 127.0.0.1"),
+        (["replay", "0" * 32], {"ADMIN_API_KEY": "k"}, "No server answers at 127.0.0.1"),
+        (["replay", "latest"], {}, "'latest' is no feed's id: 32 hex digits"),
         (["build", "--as-of", "soon"], {}, "--as-of 'soon' is no time"),
         (["serve"], {"FEED_PATTERN": "VMP XX"}, "no pool is called XX"),
         (["serve"], {"PRESET": "turbo"}, "turbo"),

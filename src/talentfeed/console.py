@@ -108,13 +108,15 @@ def show_replay(report: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = f"Feed {report['feed_id']}: {'identical' if report['identical'] else 'NOT what was served'}"
-    table = Table(title=f"{title}\nsnapshot {report['snapshot']}, policy {report['policy']}", title_justify="left")
+    console, table = Console(), Table()
+    result = "identical" if report["identical"] else "NOT what was served"
+    console.print(f"Feed {report['feed_id']}: {result}", soft_wrap=True)
+    console.print(f"snapshot {report['snapshot']}, policy {report['policy']}", soft_wrap=True)
     for name in ("place", "item", "pool", "probability"):
         table.add_column(name, justify="right" if name in ("place", "probability") else "left")
     for slot in report["slots"]:
         table.add_row(str(slot["place"]), f"{slot['type']} {slot['id']}", slot["pool"], f"{slot['probability']:.6f}")
-    Console().print(table)
+    console.print(table)
 
 
 def admin_key_file(settings: Settings) -> Path:

@@ -30,7 +30,15 @@ REASONS: Mapping[str, str] = {
     "shortlist": "not on the pool's shortlist",
     "score": "of a lower score",
 }
-_NAMES = {"match": "what viewer and video share", "similarity": "similar skills", "new": "being new"}
+# a boost and the feature of the same quantity are told as one
+_NAMES = {
+    "match": "extended match",
+    "similarity": "skill similarity",
+    "diversity": "skill diversity",
+    "rarity": "skill rarity",
+    "new": "being new",
+    "noise": "chance",
+}
 
 
 def why(
@@ -85,11 +93,12 @@ def _count(number: int, things: tuple[str, str]) -> str:
 
 
 def _mostly(parts: ScoreParts) -> str:
-    """What adds most to the score, learned and fixed weights together."""
+    """What adds most to the score, learned and fixed weights together; the bonuses, alike for all, apart."""
     adds = {share.feature.replace("_", " "): share.adds for share in parts.features}
     for name, value in parts.boosts.items():
-        readable = _NAMES.get(name, name.replace("_", " "))
+        readable = _NAMES.get(name, name)
         adds[readable] = adds.get(readable, 0.0) + value
-    adds["little known yet"] = parts.uncertainty_bonus + parts.adaptive_bonus
     best = sorted((name for name in adds if adds[name] > 0), key=lambda name: -adds[name])[:2]
-    return f", mostly for {' and '.join(f'{name} ({adds[name]:+.2f})' for name in best)}" if best else ""
+    text = f", mostly for {' and '.join(f'{name} ({adds[name]:+.2f})' for name in best)}" if best else ""
+    bonus = parts.uncertainty_bonus + parts.adaptive_bonus
+    return f"{text}, with {bonus:+.2f} for what is not known yet" if bonus else text
