@@ -23,6 +23,7 @@ CLASSIC = preset("classic")
 UPDATES = 10_000
 _VIEWERS = 1_000
 _WARM_UP = 20
+_ENOUGH_FEEDS, _ENOUGH_SECONDS = 100, 60.0  # a size ends early after both
 _PLAIN_FEEDS, _PLAIN_SECONDS = 40, 30.0
 _RIVAL_FEEDS, _LEAST_FEEDS, _RIVAL_SECONDS = 30, 3, 20.0
 _COLLECT_EVERY = 50  # feeds: between measurements, never within one
@@ -43,6 +44,7 @@ class Result:
     p99: float
     other_policy: str
     other_p50: float
+    feeds: int  # of each policy
     plain: float
     cpu_p50: float  # of processor time: what disturbs the machine is not in it
     cpu_p99: float
@@ -95,7 +97,7 @@ def run(sizes: Sequence[int], *, n_feeds: int, seed: int, profile: bool) -> None
     console = Console()
     if not console.is_terminal:
         console.width = 120
-    show(console, results, n_feeds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    show(console, results, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     for one in profiles:
         profiling.show(console, one)
     emit({"sizes": [result.line() for result in results]})
@@ -138,6 +140,8 @@ def _measure(made: Catalogue, policies: Mapping[str, Policy], n_feeds: int, seed
                 plainly.append(time.perf_counter() - start)
                 _must_agree(slate.slots, slots)
                 kernel(names[-1], one)  # the reference has emptied the processor's caches: not the kernel's fault
+            if number >= _ENOUGH_FEEDS - 1 and sum(map(sum, taken.values())) > _ENOUGH_SECONDS:
+                break
             if number % _COLLECT_EVERY == 0:
                 gc.collect()
                 told(f"{len(snapshot.videos.id):,} videos", 0.9 * number / n_feeds)
@@ -152,6 +156,7 @@ def _measure(made: Catalogue, policies: Mapping[str, Policy], n_feeds: int, seed
         p50=float(np.median(taken[slower])) * 1e3,
         p99=float(np.percentile(taken[slower], 99)) * 1e3,
         other_policy=other,
+        feeds=len(taken[slower]),
         other_p50=float(np.median(taken[other])) * 1e3,
         plain=float(np.median(plainly)) * 1e3,
         cpu_p50=float(np.median(busy[slower])) * 1e3,

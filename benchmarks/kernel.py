@@ -29,7 +29,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--sizes", type=_sizes, default=SIZES, help=f"numbers of videos, by commas (default {SIZES})")
-    parser.add_argument("--feeds", type=_positive, default=400, help="feeds a size and policy (default 400)")
+    parser.add_argument(
+        "--feeds",
+        type=_positive,
+        default=400,
+        help="feeds a size and policy (default 400); a size ends after a minute once it has 100",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of catalogues, viewers and draws (default 0)")
     parser.add_argument("--profile", action="store_true", help="also print where the time of one feed goes")
     chosen = parser.parse_args()

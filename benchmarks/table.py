@@ -18,9 +18,9 @@ def aim(n_videos: int) -> float | None:
     return next((ms for most, ms in _AIMS if n_videos <= most), None)
 
 
-def show(console: Console, results: Sequence["Result"], n_feeds: int, gigabytes: float) -> None:
+def show(console: Console, results: Sequence["Result"], gigabytes: float) -> None:
     """One row a size, with how many times the kernel's median the others take; then what the figures leave out."""
-    table = Table(title=f"One feed of 24 items, all stages, one core, ms; {n_feeds} feeds a size and policy")
+    table = Table(title="One feed of 24 items, all stages, one core, ms")
     for name in ("videos", "users", "p50 (aim)", "p99 (aim)", "plain NumPy", "MABWiser*", "Vowpal Wabbit*"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in results:
@@ -37,7 +37,8 @@ def show(console: Console, results: Sequence["Result"], n_feeds: int, gigabytes:
     console.print("x: times the kernel's median.  *: only scores every video for one pool and takes the 24 best.")
     for one in results:
         console.print(
-            f"{one.videos:,} videos: policy {one.policy}, the slower; {one.other_policy} has p50 {_ms(one.other_p50)}. "
+            f"{one.videos:,} videos: {one.feeds:,} feeds a policy; {one.policy} is the slower, "
+            f"{one.other_policy} has p50 {_ms(one.other_p50)}. "
             f"Of processor time p50 {_ms(one.cpu_p50)}, p99 {_ms(one.cpu_p99)}."
         )
         for name, reason in one.reasons.items():
