@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import random
+import re
 import shutil
 import sqlite3
 import time
@@ -15,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 from tests.api.conftest import ADMIN_KEYS, admin, small_catalogue
+from tests.api.explain_example import example, rounded
 from tests.contracts.backends import Backend
 from tests.contracts.fixtures import backend, redis_server
 from tests.ranking.factory import NOW
@@ -22,6 +24,8 @@ from tests.ranking.factory import NOW
 from talentfeed.activity import keys
 from talentfeed.api.app import create_app
 from talentfeed.demo import schema
+from talentfeed.ranking import sentences
+from talentfeed.ranking.explanation import Explanation, SlotExplanation
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 from talentfeed.wiring import Service, replay_once, wire
@@ -187,3 +191,35 @@ def test_the_schema_describes_the_answer(client: TestClient) -> None:
     assert set(body) == set(spec["Explanation"]["properties"])
     assert set(body["slots"][0]) == set(spec["SlotExplanation"]["properties"])
     assert json.dumps(body)
+
+
+# ---------------------------------------------------------------- docs/explain.md
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
+
+
+def test_the_explanation_on_the_page_is_what_the_code_says() -> None:
+    (shown,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    documented = json.loads(shown)["body"]
+    found = rounded(example())
+    assert list(_flat(documented)) == list(_flat(found))
+    for (path, value), (_, wanted) in zip(_flat(documented).items(), _flat(found).items(), strict=True):
+        assert value == (pytest.approx(wanted, abs=2e-6) if isinstance(wanted, float) else wanted), path
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        return {p: v for name, one in inner for p, v in _flat(one, f"{path}.{name}").items()}
+    return {path: value}
+
+
+def test_every_field_and_reason_is_on_the_page() -> None:
+    for shape in (Explanation, SlotExplanation):
+        for field in dataclasses.fields(shape):
+            assert f"`{field.name}`" in PAGE or f'"{field.name}"' in PAGE, field.name
+    for reason in sentences.REASONS:
+        assert f"| `{reason}` |" in PAGE
+    for status in ("404", "410", "422", "503"):
+        assert f"| {status} |" in PAGE

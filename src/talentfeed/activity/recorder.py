@@ -25,6 +25,7 @@ FLOW_SECONDS = 30 * 86_400
 FLOWS_KEPT = 200
 SESSION_ITEMS = 5_000  # the newest shown of a session; about 200 pages
 DRAIN = 32  # feeds stored in one step
+LONG = 64 * 4_096  # bytes of exclusions, as of 30,000 ids, from which on their encoding leaves the event loop alone
 TRANSIENT = (BusyLoadingError, OutOfMemoryError, ReadOnlyError)  # answers of a Redis that comes back
 
 
@@ -128,7 +129,10 @@ class Recorder:
     async def _store(self, feeds: Sequence[ServedFeed]) -> None:
         """Until it is done: the number of the drain makes a repeat harmless."""
         self._drains += 1
-        names, args = self._served_arguments(feeds)
+        if sum(feed.weight for feed in feeds) > LONG:
+            names, args = await asyncio.to_thread(self._served_arguments, feeds)
+        else:
+            names, args = self._served_arguments(feeds)
         pause = 0.05
         while True:
             try:
