@@ -1,5 +1,9 @@
-"""Stage 3: the 18 columns. SPEC 6. Eleven stand in the snapshot; the seven that move with viewer and clock are here."""
+"""Stage 3: the 18 columns. SPEC 6. Eleven stand in the snapshot; the seven that move with viewer and clock are here.
 
+All is elementwise, and sums are written out: a row's values have the same bits whatever rows stand beside it.
+"""
+
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,6 +21,7 @@ from talentfeed.contracts import (
     NO_TOKEN,
     SECONDS_PER_DAY,
     Bools,
+    Bytes,
     Floats,
     Indices,
     Ints,
@@ -24,7 +29,7 @@ from talentfeed.contracts import (
     Videos,
     Viewer,
 )
-from talentfeed.ranking.postings import Postings, invert
+from talentfeed.ranking.noise import counters
 
 MOVING = (1, 5, 6, 7, 8, 13, 17)  # recency, skill similarity, extended match, city, connection, influence, noise
 SIMILARITY, MATCH = MOVING.index(5), MOVING.index(6)
@@ -33,8 +38,12 @@ _RECENCY_DAYS = 28.0
 _BOOST, _BOOST_DAYS = 1.5, 30.0
 _COSINE_SHARE, _WEIGHT_SHARE = 0.6, 0.4
 _BLANK_VIEWER, _BLANK_VIDEO = 0.5, 0.3
-# points of one shared skill, knowledge, tool, language
-_POINTS = np.repeat((15.0, 12.0, 10.0, 8.0), (N_SKILLS, N_KNOWLEDGES, N_TOOLS, N_LANGUAGES)) / 100.0
+# points of one shared skill, knowledge, tool, language; a video's points together stay below 256
+_POINTS = np.repeat(np.array((15, 12, 10, 8), np.uint8), (N_SKILLS, N_KNOWLEDGES, N_TOOLS, N_LANGUAGES))
+_LANES = 16  # bytes in two 64-bit words: a video's points are added by two operations on words
+_EACH_BYTE, _TOP_BYTE = np.uint64(0x0101010101010101), np.uint64(56)
+_RECENCY_SECONDS = _RECENCY_DAYS * SECONDS_PER_DAY
+_MAX_EXPONENT = 700.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class Ages:
     recency: Floats  # exp(-d/28)
     boosted: Floats  # times the freshness boost
     new: Bools  # d < 45
+    now: float
 
 
 def ages(created_at: Floats, now: float) -> Ages:
@@ -52,7 +62,23 @@ def ages(created_at: Floats, now: float) -> Ages:
     days /= SECONDS_PER_DAY
     days[created_at == NO_DATE] = np.inf
     recency = np.exp(days / -_RECENCY_DAYS)
-    return Ages(recency, recency * np.where(days <= _BOOST_DAYS, _BOOST, 1.0), days < NEW_DAYS)
+    return Ages(recency, recency * np.where(days <= _BOOST_DAYS, _BOOST, 1.0), days < NEW_DAYS, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What some videos are, arranged for the columns that move. All of one shape, but for what is said."""
+
+    rows: Ints
+    tokens: NDArray[np.intp]  # (..., _LANES)
+    skills: NDArray[np.intp]  # (N_SKILLS, ...)
+    inverse_norm: Floats  # 1 / length of the sum of its skills' embeddings; 0 without skills
+    bare: Bools  # without skills
+    city: NDArray[np.intp]
+    creator: NDArray[np.intp]
+    counter: NDArray[np.uint64]  # for the noise
+    dated: Floats  # created_at; minus infinity without a date
+    decayed: Floats  # exp((created_at - epoch)/28 days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +86,144 @@ class Catalogue:
     """The videos, arranged for the viewer's columns. n videos, k skills."""
 
     similarity: Floats  # (k, k)
-    skills: NDArray[np.intp]  # (N_SKILLS, n) token ids
-    inverse_norm: Floats  # (n,) 1 / length of the sum of its skills' embeddings; 0 without skills
-    bare: Bools  # (n,) without skills
-    city: Indices  # (n,)
+    tokens: Indices  # (n, _LANES)
+    inverse_norm: Floats  # (n,), as the next five
+    city: Indices
+    creator: Indices
+    counter: NDArray[np.uint64]
+    dated: Floats
+    decayed: Floats
+    epoch: float  # the newest date
+    points: Bytes  # by token id
     n_cities: int
-    creators: Postings  # creator -> rows
-    tokens: Postings  # token -> spans of the two beside
-    token_row: Ints
-    token_points: Floats
+    n_creators: int
 
     @classmethod
-    def of(cls, videos: Videos, skills: Skills, creators: Postings) -> Self:
+    def of(cls, videos: Videos, skills: Skills, n_creators: int) -> Self:
         """Arrange once a snapshot."""
-        flat = videos.tokens.ravel()
-        listed = np.flatnonzero(flat != NO_TOKEN)
-        columns = np.ascontiguousarray(videos.tokens[:, :N_SKILLS].T)
-        tokens = invert(flat[listed], int(flat.max(initial=0)) + 1)
-        place = listed[tokens.entries]
+        n = len(videos.id)
+        tokens = np.zeros((n, _LANES), np.int32)
+        tokens[:, :N_TOKENS] = videos.tokens
+        points = np.zeros(int(tokens.max(initial=0)) + 1, np.uint8)
+        for column, value in enumerate(_POINTS):
+            points[tokens[:, column]] = value
+        points[NO_TOKEN] = 0
         length = videos.skill_norm
+        epoch = float(videos.created_at.max(initial=NO_DATE))
+        dated = np.where(videos.created_at == NO_DATE, -np.inf, videos.created_at)
         return cls(
             similarity=skills.similarity,
-            skills=columns.astype(np.intp),
-            inverse_norm=np.divide(1.0, length, out=np.zeros_like(length), where=length > 0),
-            bare=~(columns != NO_TOKEN).any(axis=0),
-            city=videos.city,
-            n_cities=int(videos.city.max(initial=0)) + 1,
-            creators=creators,
             tokens=tokens,
-            token_row=place // N_TOKENS,
-            token_points=_POINTS[place % N_TOKENS],
+            inverse_norm=np.divide(1.0, length, out=np.zeros_like(length), where=length > 0),
+            city=videos.city,
+            creator=videos.creator,
+            counter=counters(videos.id),
+            dated=dated,
+            decayed=np.exp((dated - epoch) / _RECENCY_SECONDS),
+            epoch=epoch,
+            points=points,
+            n_cities=int(videos.city.max(initial=0)) + 1,
+            n_creators=n_creators,
         )
+
+    def facts(self, rows: Ints) -> Facts:
+        """Of these rows, which may be of any shape."""
+        tokens = self.tokens.take(rows, axis=0).astype(np.intp)
+        skills = np.ascontiguousarray(np.moveaxis(tokens[..., :N_SKILLS], -1, 0))
+        return Facts(
+            rows=rows,
+            tokens=tokens,
+            skills=skills,
+            inverse_norm=self.inverse_norm.take(rows),
+            bare=skills[0] == NO_TOKEN,
+            city=self.city.take(rows).astype(np.intp),
+            creator=self.creator.take(rows).astype(np.intp),
+            counter=self.counter.take(rows),
+            dated=self.dated.take(rows),
+            decayed=self.decayed.take(rows),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Youth:
+    """What the clock makes of some videos, as `Ages`, from what is known of them beforehand."""
+
+    recency: Floats
+    boosted: Floats
+    new: Bools
+
+
+def youth(facts: Facts, epoch: float, now: float) -> Youth:
+    """exp(-d/28) as exp((created - epoch)/28) exp((epoch - now)/28): one multiplication a video."""
+    factor = math.exp(max(min((epoch - now) / _RECENCY_SECONDS, _MAX_EXPONENT), -_MAX_EXPONENT))
+    recency = facts.decayed * factor
+    np.minimum(recency, 1.0, out=recency)
+    age = now - facts.dated
+    boosted = recency * np.where(age <= _BOOST_DAYS * SECONDS_PER_DAY, _BOOST, 1.0)
+    return Youth(recency, boosted, age < NEW_DAYS * SECONDS_PER_DAY)
+
+
+def is_new(catalogue: Catalogue, now: float) -> Bools:
+    """Which of all videos are new, (n,)."""
+    new: Bools = now - catalogue.dated < NEW_DAYS * SECONDS_PER_DAY
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """A viewer, arranged for looking videos up in it."""
+
+    skills: NDArray[np.complex128] | None  # by token: toward the viewer, and the viewer's weight; None: no skills
+    points: Bytes  # by token: 0 where the viewer has it not
+    cities: Floats | None  # by city; None: none
+    creators: Floats | None  # by creator; None: none
+    influence: float
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, viewer: Viewer) -> Self:
+        """Arrange once a request."""
+        points = np.zeros_like(catalogue.points)
+        tokens = viewer.tokens[viewer.tokens < len(points)]
+        points[tokens] = catalogue.points[tokens]
+        return cls(
+            skills=_toward(catalogue, viewer) if viewer.has_skills else None,
+            points=points,
+            cities=_table(catalogue.n_cities, viewer.cities),
+            creators=_table(catalogue.n_creators, viewer.connections),
+            influence=viewer.influence,
+        )
+
+    def similarity(self, facts: Facts) -> Floats:
+        """Column 5: clip(0.6 cosine + 0.4 sum of the viewer's weights of the video's skills, 0, 1)."""
+        if self.skills is None:
+            return np.full(facts.rows.shape, _BLANK_VIEWER)
+        both = self.skills.take(facts.skills)
+        total = both[0] + both[1]
+        for one in both[2:]:
+            total += one
+        values: Floats = total.real * facts.inverse_norm
+        values += total.imag
+        np.minimum(values, 1.0, out=values)
+        np.maximum(values, 0.0, out=values)
+        np.copyto(values, _BLANK_VIDEO, where=facts.bare)
+        return values
+
+    def match(self, facts: Facts) -> Floats:
+        """Column 6: points of what viewer and video share, at most 1."""
+        words = self.points.take(facts.tokens).view(np.uint64)
+        total = words[..., 0] + words[..., 1]
+        total *= _EACH_BYTE
+        total >>= _TOP_BYTE
+        values: Floats = total / 100.0
+        return np.minimum(values, 1.0, out=values)
+
+    def city(self, facts: Facts) -> Floats | None:
+        """Column 7; None: 0 for all."""
+        return None if self.cities is None else self.cities.take(facts.city)
+
+    def connection(self, facts: Facts) -> Floats | None:
+        """Column 8; None: 0 for all."""
+        return None if self.creators is None else self.creators.take(facts.creator)
 
 
 def moving(
@@ -100,49 +233,36 @@ def moving(
     noise: Floats,  # (n,) feature 17
 ) -> Floats:
     """The columns MOVING of every video, (7, n) float64."""
-    z = np.empty((len(MOVING), len(boosted)))
+    facts, taste = catalogue.facts(np.arange(len(boosted))), Taste.of(catalogue, viewer)
+    z = np.zeros((len(MOVING), len(boosted)))
     z[0] = boosted
-    z[1] = similarity(catalogue, viewer)
-    z[2] = match(catalogue, viewer)
-    z[3] = _table(catalogue.n_cities, viewer.cities).take(catalogue.city)
-    z[4] = 0.0
-    z[4, catalogue.creators.of_all(viewer.connections.tolist())] = 1.0
+    z[1] = taste.similarity(facts)
+    z[2] = taste.match(facts)
+    for column, values in ((3, taste.city(facts)), (4, taste.connection(facts))):
+        if values is not None:
+            z[column] = values
     z[5] = viewer.influence
     z[6] = noise
     return z
 
 
-def similarity(catalogue: Catalogue, viewer: Viewer) -> Floats:
-    """Column 5, (n,): clip(0.6 cosine + 0.4 sum of the viewer's weights of the video's skills, 0, 1)."""
-    if not viewer.has_skills:
-        return np.full(len(catalogue.bare), _BLANK_VIEWER)
+def _toward(catalogue: Catalogue, viewer: Viewer) -> NDArray[np.complex128]:
+    """By token: 0.6 x dot product with the viewer's unit vector, and as imaginary part 0.4 x the viewer's weight."""
     rows = catalogue.similarity[viewer.skills - 1]  # (s, k)
     toward = viewer.skill_weights @ rows  # (k,) dot products with the viewer's vector, not yet of length 1
-    length = np.sqrt(max(float(toward[viewer.skills - 1] @ viewer.skill_weights), 0.0))
-    table = np.zeros((2, len(toward) + 1))
+    length = math.sqrt(max(float(toward[viewer.skills - 1] @ viewer.skill_weights), 0.0))
+    table = np.zeros(len(toward) + 1, np.complex128)
     if length > 0:
-        table[0, 1:] = toward * (_COSINE_SHARE / length)
-    table[1, viewer.skills] = viewer.skill_weights * _WEIGHT_SHARE
-    values: Floats = table[0].take(catalogue.skills).sum(axis=0)
-    values *= catalogue.inverse_norm
-    values += table[1].take(catalogue.skills).sum(axis=0)
-    np.clip(values, 0.0, 1.0, out=values)
-    values[catalogue.bare] = _BLANK_VIDEO
-    return values
+        table.real[1:] = toward * (_COSINE_SHARE / length)
+    table.imag[viewer.skills] = viewer.skill_weights * _WEIGHT_SHARE
+    return table
 
 
-def match(catalogue: Catalogue, viewer: Viewer) -> Floats:
-    """Column 6, (n,): points of what viewer and video share, at most 1."""
-    spans = catalogue.tokens.spans_of_all(viewer.tokens.tolist())
-    if not spans:
-        return np.zeros(len(catalogue.bare))
-    rows = np.concatenate([catalogue.token_row[span] for span in spans])
-    points = np.concatenate([catalogue.token_points[span] for span in spans])
-    return np.minimum(np.bincount(rows, weights=points, minlength=len(catalogue.bare)), 1.0)
-
-
-def _table(size: int, codes: Indices) -> Floats:
-    """1 at each of the codes, 0 elsewhere."""
+def _table(size: int, codes: Indices) -> Floats | None:
+    """1 at each of the codes, 0 elsewhere; None where there is none."""
+    codes = codes[codes < size]
+    if not len(codes):
+        return None
     table = np.zeros(size)
-    table[codes[codes < size]] = 1.0
+    table[codes] = 1.0
     return table

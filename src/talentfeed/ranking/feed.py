@@ -21,6 +21,8 @@ from talentfeed.contracts import (
 )
 from talentfeed.errors import PatternError, PolicyError
 from talentfeed.ranking import candidates, features, linucb, noise, pools, slate
+from talentfeed.ranking import viewer as viewers
+from talentfeed.ranking.board import Boards
 from talentfeed.ranking.diversity import SkillIndex
 from talentfeed.ranking.masks import Ground
 from talentfeed.ranking.noise import Stream
@@ -42,9 +44,7 @@ class Ranker:
     epsilon: float
     catalogue: features.Catalogue
     skills: SkillIndex
-    gate: Bools  # (videos,)
-    bandits: Mapping[Pool, linucb.Prepared]
-    bonus: Mapping[Pool, Floats]  # (videos,) what the pool's fixed weights add whatever the viewer and the clock
+    boards: Boards
     listings: Mapping[Kind, Listing]
     counters: Mapping[Kind, NDArray[np.uint64]]  # (items,) for the noise
 
@@ -69,42 +69,56 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
     fixed = np.asarray(videos.features)
     by_creator = invert(videos.creator, snapshot.n_creators)
     ground = Ground(len(videos.id))
+    catalogue = features.Catalogue.of(videos, snapshot.skills, snapshot.n_creators)
     return Ranker(
         snapshot=snapshot,
         policy=policy,
         preset=preset,
         epsilon=share,
-        catalogue=features.Catalogue.of(videos, snapshot.skills, by_creator),
+        catalogue=catalogue,
         skills=SkillIndex.of(videos.tokens, snapshot.skills.n, ground),
-        gate=fixed[:, 12] > 0,
-        bandits={
-            pool: linucb.prepare(
-                policy.bandits[pool], fixed, features.MOVING, alpha=preset.of(pool).alpha, beta=preset.of(pool).beta
-            )
-            for pool in LEARNING
-        },
-        bonus={pool: pools.fixed_bonus(fixed, preset.of(pool)) for pool in LEARNING},
+        boards=Boards.of(
+            catalogue,
+            {
+                pool: linucb.prepare(
+                    policy.bandits[pool], fixed, features.MOVING, alpha=preset.of(pool).alpha, beta=preset.of(pool).beta
+                )
+                for pool in LEARNING
+            },
+            {pool: preset.of(pool) for pool in LEARNING},
+            {pool: pools.fixed_bonus(fixed, preset.of(pool)) for pool in LEARNING},
+            fixed[:, 12] > 0,
+            feature_noise=preset.feature_noise,
+            most_influence=viewers.influence(int(np.diff(snapshot.users.connection_start).max(initial=0))),
+        ),
         listings={
             Kind.VIDEO: Listing.of(videos.creator, by_creator, ground),
             Kind.FLOW: Listing.of(flows.creator, invert(flows.creator, snapshot.n_creators), Ground(len(flows.id))),
         },
-        counters={Kind.VIDEO: noise.counters(videos.id), Kind.FLOW: noise.counters(flows.id)},
+        counters={Kind.VIDEO: catalogue.counter, Kind.FLOW: noise.counters(flows.id)},
     )
 
 
 def rank(
-    ranker: Ranker, viewer: Viewer, request: FeedRequest, *, now: float, seed: int, draw_seed: int | None = None
+    ranker: Ranker,
+    viewer: Viewer,
+    request: FeedRequest,
+    *,
+    now: float,
+    seed: int,
+    draw_seed: int | None = None,
+    prune: bool = True,
 ) -> Slate:
     """One page. `now` is in seconds UTC; `seed`, of up to 128 bits, is all the chance there is in it.
 
     `draw_seed` stands in for it in the draws alone: other draws from the same distributions, the noise held.
+    `prune=False` scores every video: it changes the time, never the slate.
     """
     chance = seed if draw_seed is None else draw_seed
     chosen = _candidates(ranker, viewer, request)
-    ages = features.ages(ranker.snapshot.videos.created_at, now)
     shortlists: dict[Pool, slate.Shortlist] = {}
     if Kind.VIDEO in chosen:
-        shortlists |= _video_pools(ranker, viewer, ages, ~chosen[Kind.VIDEO].out, seed)
+        shortlists |= _video_pools(ranker, viewer, chosen[Kind.VIDEO].out, now=now, seed=seed, prune=prune)
     if Kind.FLOW in chosen:
         shortlists[Pool.FLOW] = _flow_pool(ranker, viewer, request, ~chosen[Kind.FLOW].out, now=now, seed=seed)
     numbers = noise.counters(np.arange(request.size))
@@ -115,7 +129,7 @@ def rank(
             },
             shortlists=shortlists,
             skills=ranker.skills,
-            new=ranker.skills.ground.of(ages.new),
+            new=ranker.skills.ground.of(features.is_new(ranker.catalogue, now)),
             pattern=list(islice(cycle(request.pattern), request.size)),
             recent_creators=request.recent_creators,
             epsilon=ranker.epsilon,
@@ -167,39 +181,23 @@ def _candidates(ranker: Ranker, viewer: Viewer, request: FeedRequest) -> dict[Ki
 
 
 def _video_pools(
-    ranker: Ranker, viewer: Viewer, ages: features.Ages, kept: Bools, seed: int
+    ranker: Ranker, viewer: Viewer, out: Bools, *, now: float, seed: int, prune: bool
 ) -> dict[Pool, slate.Shortlist]:
-    scores = video_scores(ranker, viewer, ages, seed)
-    preset = ranker.preset
+    boards = ranker.boards
+    moment = boards.moment(features.Taste.of(ranker.catalogue, viewer), seed, now)
+    sizes = [ranker.preset.of(pool).shortlist for pool in boards.pools]
+    best = dict(zip(boards.pools, boards.best(moment, out, sizes, prune=prune), strict=True))
     return {
-        Pool.POPULAR: pools.popular(scores[Pool.POPULAR], kept & ranker.gate, preset.popular.shortlist),
-        Pool.AFFINITY: pools.affinity(scores[Pool.AFFINITY], kept, preset.affinity.shortlist),
-        Pool.FRESH: pools.fresh(scores[Pool.FRESH], kept & ages.new, preset.fresh.shortlist),
+        Pool.POPULAR: pools.Weighted.by_score(*best[Pool.POPULAR]),
+        Pool.AFFINITY: pools.Best(best[Pool.AFFINITY][0]),
+        Pool.FRESH: pools.Weighted.uniform(best[Pool.FRESH][0]),
     }
 
 
 def video_scores(ranker: Ranker, viewer: Viewer, ages: features.Ages, seed: int) -> dict[Pool, Floats]:
-    """The score of every video in each learning pool, (videos,) each."""
-    counter = ranker.counters[Kind.VIDEO]
-    feature_noise = noise.uniforms(seed, Stream.FEATURE, counter) * ranker.preset.feature_noise
-    z = features.moving(ranker.catalogue, viewer, ages.boosted, feature_noise)
-    scores: dict[Pool, Floats] = {}
-    for pool in LEARNING:
-        weights = ranker.preset.of(pool)
-        score = ranker.bandits[pool].ucb(z)
-        score += ranker.bonus[pool]
-        pools.add_moving_bonus(
-            score,
-            weights,
-            similarity=z[features.SIMILARITY],
-            match=z[features.MATCH],
-            recency=ages.recency,
-            new=ages.new,
-        )
-        if weights.noise:
-            score += weights.noise * noise.uniforms(seed, Stream.FRESH, counter)
-        scores[pool] = score
-    return scores
+    """The score of every video in each learning pool, (videos,) each: to the bit what ranks them."""
+    boards = ranker.boards
+    return boards.everything(boards.moment(features.Taste.of(ranker.catalogue, viewer), seed, ages.now))
 
 
 def flow_scores(ranker: Ranker, now: float, seed: int) -> Floats:

@@ -154,24 +154,6 @@ class Prepared:
     alpha: float
     beta_variance: float
 
-    def ucb(
-        self,
-        z: Floats,  # (m, n) the moving columns
-    ) -> Floats:
-        """UCB of each item, (n,)."""
-        width = self.inverse @ z
-        width += self.cross
-        width = np.einsum("ij,ij->j", z, width)
-        width += self.base_width
-        np.maximum(width, 0.0, out=width)
-        scores = self.theta @ z
-        scores += self.base
-        scores += self.beta_variance * width
-        np.sqrt(width, out=width)
-        width *= self.alpha
-        scores += width
-        return scores
-
 
 def prepare(
     state: BanditState,

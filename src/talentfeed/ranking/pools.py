@@ -6,6 +6,7 @@ shortlist: it is uniform over all admissible items of a kind, which only the sla
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -37,6 +38,16 @@ class Weighted:
 
     rows: Ints  # best first
     weights: Floats  # not negative, finite
+
+    @classmethod
+    def by_score(cls, rows: Ints, scores: Floats) -> Self:
+        """In proportion to max(score, 0)."""
+        return cls(rows, np.maximum(scores, 0.0))
+
+    @classmethod
+    def uniform(cls, rows: Ints) -> Self:
+        """All alike."""
+        return cls(rows, np.ones(len(rows)))
 
     def draw(self, admissible: Bytes, uniform: float) -> tuple[int, float] | None:
         """Place on the shortlist and its probability; None where nothing is admissible."""
@@ -75,55 +86,6 @@ def fixed_bonus(
         + weights.diversity * features[:, 4]
         + weights.rarity * features[:, 11]
     )
-
-
-def add_moving_bonus(
-    scores: Floats,  # (n,), changed in place, as the arrays below
-    weights: PoolWeights,
-    *,
-    similarity: Floats,
-    match: Floats,
-    recency: Floats,  # without the freshness boost
-    new: Bools,
-) -> None:
-    """Add what a pool gives to the viewer's match and to youth."""
-    for weight, values in (
-        (weights.similarity, similarity),
-        (weights.match, match),
-        (weights.recency, recency),
-        (weights.new, new),
-    ):
-        if weight:
-            scores += weight * values
-
-
-def popular(
-    scores: Floats,  # (n,)
-    candidates: Bools,  # (n,) kept, and through the quality gate
-    size: int,
-) -> Weighted:
-    """In proportion to max(score, 0) among the best `size`."""
-    rows = best(scores, candidates, size)
-    return Weighted(rows, np.maximum(scores[rows], 0.0))
-
-
-def affinity(
-    scores: Floats,  # (n,)
-    candidates: Bools,  # (n,) kept
-    size: int,
-) -> Best:
-    """The best."""
-    return Best(best(scores, candidates, size))
-
-
-def fresh(
-    scores: Floats,  # (n,)
-    candidates: Bools,  # (n,) kept, and new
-    size: int,
-) -> Weighted:
-    """Uniformly among the best `size`."""
-    rows = best(scores, candidates, size)
-    return Weighted(rows, np.ones(len(rows)))
 
 
 def flow(

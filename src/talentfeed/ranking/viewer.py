@@ -82,10 +82,15 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
         tokens=np.array(sorted(tokens), np.int32),
         cities=np.array(sorted(cities), np.int32),
         connections=creators[creators >= 0],
-        influence=math.log1p(len(connections)) / 10,
+        influence=influence(len(connections)),
         seen_videos=np.array(list(dict.fromkeys(video for _, video, _ in history)), np.int32),
         seen_flows=np.array(list(dict.fromkeys(seen_flows)), np.int32),
     )
+
+
+def influence(connections: int) -> float:
+    """Of a user with so many accepted connections."""
+    return math.log1p(connections) / 10
 
 
 def last_creators(snapshot: Snapshot, items: Sequence[tuple[Kind, int] | int]) -> list[tuple[int, ...]]:
