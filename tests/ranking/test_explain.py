@@ -116,6 +116,43 @@ def test_an_explanation_holds_before_a_slow_reading_of_the_rules(
         judge.look_at(told, slot)
 
 
+@pytest.mark.parametrize("seed", range(16))
+def test_an_explanation_holds_in_a_crowd_where_every_rule_is_at_work(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    snapshot = make_snapshot(
+        videos=[
+            video(
+                n,
+                creator=int(rng.integers(1, 18)),
+                age_days=float(rng.choice([3, 44, 46, 200], p=[0.2, 0.2, 0.3, 0.3])),
+                skills=rng.choice(list("abcdefghijklmnopqrst"), rng.integers(0, 5), replace=False).tolist(),
+                tools=rng.choice(list("xyz"), 1).tolist(),
+                views=int(rng.integers(0, 40)),
+                rating=float(rng.integers(0, 6)),
+                rating_count=2,
+            )
+            for n in range(1, 91)
+        ],
+        flows=[flow(n, creator=int(rng.integers(1, 18)), age_days=float(rng.integers(1, 90))) for n in range(80, 94)],
+        users=[
+            user(VIEWER, history=[seen(int(n)) for n in rng.choice(90, 8, replace=False) + 1], connections=[2, 3, 4])
+        ],
+    )
+    excluded = rng.choice(93, rng.choice([0, 20]), replace=False).tolist()
+    request = page(["total", "total", "discover", "flow"][seed % 4], int(rng.choice([12, 24])), excluded)
+    request = dataclasses.replace(
+        request,
+        recent_creators=viewer.last_creators(snapshot, excluded),
+        shown_flows=rng.choice(14, 3, replace=False).astype(np.int32),
+    )
+    ranker = prepare(snapshot, initial_policy(), CLASSIC, epsilon=float(rng.choice([0.0, 0.02, 0.4])))
+    record = recorded(ranker, request, seed)
+    found, again = explained(ranker, record)
+    judge = Judge(ranker, record, again)
+    for told, slot in zip(found.slots, again.slate.slots, strict=True):
+        judge.look_at(told, slot)
+
+
 class Judge:
     """Looks at one place after the other with the slow reading of SPEC 7."""
 

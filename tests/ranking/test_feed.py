@@ -8,10 +8,11 @@ import pytest
 from tests.ranking.factory import NOW, flow, make_snapshot, random_snapshot, user, video
 from tests.ranking.test_slate import ask
 
-from talentfeed.contracts import BanditState, Bytes, Kind, Policy, Pool, Slate, Snapshot
+from talentfeed.contracts import BanditState, Kind, Policy, Pool, Slate, Snapshot
 from talentfeed.errors import PatternError, PolicyError
 from talentfeed.ranking import feed, linucb, pools
 from talentfeed.ranking import viewer as viewers
+from talentfeed.ranking.masks import Ground
 from talentfeed.ranking.presets import PRESETS, preset
 
 CLASSIC = preset("classic")
@@ -176,15 +177,16 @@ def test_the_best_are_those_of_a_full_stable_sort(size: int) -> None:
         assert pools.best(scores, candidates, size).tolist() == want
 
 
-def flags(*values: int) -> Bytes:
-    return np.array(values, np.uint8)
-
-
 def test_a_weighted_draw_at_the_edge_of_its_reach_stays_admissible() -> None:
+    ground = Ground(4)
     shortlist = pools.Weighted(np.arange(4), np.array([1.0, 0.1, 0.0, 0.0]))
-    assert shortlist.draw(flags(1, 1, 0, 1), 1.0) == (1, 0.1 / 1.1)
-    assert shortlist.draw(flags(0, 0, 1, 1), 0.6) == (3, 0.5)
-    assert shortlist.draw(flags(0, 1, 1, 1), 0.0) == (1, 1.0)
-    assert shortlist.draw(flags(0, 0, 1, 1), 0.0) == (2, 0.5)
-    assert shortlist.draw(flags(0, 0, 0, 0), 0.6) is None
-    assert pools.Best(np.arange(0)).draw(flags(), 0.1) is None
+
+    def draw(uniform: float, *rows: int) -> tuple[int, float] | None:
+        return shortlist.draw(ground, ground.of_rows(np.array(rows, np.int64)), uniform)
+
+    assert draw(1.0, 0, 1, 3) == (1, 0.1 / 1.1)
+    assert draw(0.6, 2, 3) == (3, 0.5)
+    assert draw(0.0, 1, 2, 3) == (1, 1.0)
+    assert draw(0.0, 2, 3) == (2, 0.5)
+    assert draw(0.6) is None
+    assert pools.Best([]).draw(ground, ground.all(), 0.1) is None

@@ -25,6 +25,7 @@ from talentfeed.ranking.scoring import N_MOVING, Fixed, Moment, Weights, score
 
 FIRST = 512  # rows of each pool that are scored before anything is pruned, measured
 _GROWTH = 3
+_SMALL = 32_768
 _MARGIN = 1e-9
 _RECENCY, _CITY, _CONNECTION, _INFLUENCE, _NOISE = 0, 3, 4, 5, 6
 _MOST_RECENT = 1.5
@@ -40,6 +41,7 @@ class Board:
     weights: Weights
     falling: Floats  # (members,) minus the bound, without what `ceiling` adds: ascending
     members: int
+    facts: Facts | None  # (n,) kept where the catalogue is small
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Boards:
         for number, pool in enumerate(pools):
             one = together.only(number)
             bound = _bounds(catalogue, bandits[pool], one, bonus[pool], since=since, most_influence=most_influence)
-            boards.append(_arrange(bandits[pool], one, bonus[pool], bound, members[pool]))
+            boards.append(_arrange(catalogue, bandits[pool], one, bonus[pool], bound=bound, member=members[pool]))
         width = min(FIRST if first is None else first, len(gate))
         counts = [min(width, board.members) for board in boards]
         span = [np.minimum(np.arange(width), max(count - 1, 0)) for count in counts]
@@ -151,7 +153,8 @@ class Boards:
         fixed = board.fixed
         part = Fixed(fixed.base[:, span], fixed.width[:, span], fixed.cross[:, :, span])
         rows = board.rows[span]
-        values, new = score(self.catalogue.facts(rows), part, board.weights, moment)
+        facts = board.facts.part(span) if board.facts else self.catalogue.facts(rows)
+        values, new = score(facts, part, board.weights, moment)
         kept = ~out.take(rows)
         if self.pools[number] is Pool.FRESH:
             kept &= new
@@ -169,7 +172,9 @@ def _top(rows: Ints, values: Floats, size: int) -> tuple[Ints, Floats]:
     return rows[order], values[order]
 
 
-def _arrange(bandit: Prepared, weights: Weights, bonus: Floats, bound: Floats, member: Bools) -> Board:
+def _arrange(
+    catalogue: Catalogue, bandit: Prepared, weights: Weights, bonus: Floats, *, bound: Floats, member: Bools
+) -> Board:
     bound = np.where(member, bound, -np.inf)
     rows = np.argsort(-bound, kind="stable")
     members = int(np.count_nonzero(member))
@@ -183,6 +188,7 @@ def _arrange(bandit: Prepared, weights: Weights, bonus: Floats, bound: Floats, m
         weights=weights,
         falling=-bound[rows[:members]],
         members=members,
+        facts=catalogue.facts(rows) if len(rows) <= _SMALL else None,
     )
 
 

@@ -80,6 +80,21 @@ class Facts:
     dated: Floats  # created_at; minus infinity without a date
     decayed: Floats  # exp((created_at - epoch)/28 days)
 
+    def part(self, span: slice) -> "Facts":
+        """Some of them, of a single list."""
+        return Facts(
+            self.rows[span],
+            self.tokens[span],
+            self.skills[:, span],
+            self.inverse_norm[span],
+            self.bare[span],
+            self.city[span],
+            self.creator[span],
+            self.counter[span],
+            self.dated[span],
+            self.decayed[span],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:

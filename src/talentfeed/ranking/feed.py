@@ -189,7 +189,7 @@ def _video_pools(
     best = dict(zip(boards.pools, boards.best(moment, out, sizes, prune=prune), strict=True))
     return {
         Pool.POPULAR: pools.Weighted.by_score(*best[Pool.POPULAR]),
-        Pool.AFFINITY: pools.Best(best[Pool.AFFINITY][0]),
+        Pool.AFFINITY: pools.Best(best[Pool.AFFINITY][0].tolist()),
         Pool.FRESH: pools.Weighted.uniform(best[Pool.FRESH][0]),
     }
 

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from talentfeed.contracts import Bools, Bytes, Floats, Indices, Ints, Viewer
+from talentfeed.ranking.masks import Ground, Mask
 from talentfeed.ranking.presets import PoolWeights
 
 
@@ -18,18 +19,20 @@ from talentfeed.ranking.presets import PoolWeights
 class Best:
     """Takes the best admissible."""
 
-    rows: Ints  # best first
+    order: Sequence[int]  # rows, best first
 
-    def draw(self, admissible: Bytes, uniform: float) -> tuple[int, float] | None:  # noqa: ARG002
-        """Place on the shortlist and its probability; None where nothing is admissible."""
-        if not len(admissible):
-            return None
-        place = int(admissible.argmax())
-        return (place, 1.0) if admissible[place] else None
+    def draw(self, ground: Ground, admissible: Mask, uniform: float) -> tuple[int, float] | None:  # noqa: ARG002
+        """Row and its probability; None where nothing is admissible."""
+        has = ground.has
+        for row in self.order:
+            if has(admissible, row):
+                return row, 1.0
+        return None
 
-    def probability(self, admissible: Bytes, place: int) -> float:
-        """Of drawing that admissible place."""
-        return float(place == int(admissible.argmax()))
+    def probability(self, ground: Ground, admissible: Mask, row: int) -> float:
+        """Of drawing that admissible row."""
+        first = self.draw(ground, admissible, 0.0)
+        return float(first is not None and first[0] == row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +52,30 @@ class Weighted:
         """All alike."""
         return cls(rows, np.ones(len(rows)))
 
-    def draw(self, admissible: Bytes, uniform: float) -> tuple[int, float] | None:
-        """Place on the shortlist and its probability; None where nothing is admissible."""
-        weights, reach = self._admitted(admissible)
-        total = float(reach[-1]) if len(reach) else 0.0
+    def draw(self, ground: Ground, admissible: Mask, uniform: float) -> tuple[int, float] | None:
+        """Row and its probability; None where nothing is admissible."""
+        weights, reach = self._admitted(ground.flags(admissible, self.rows))
+        total = reach.item(-1) if len(reach) else 0.0
         if total <= 0.0:
             return None
         place = int(reach.searchsorted(uniform * total, side="right"))
         if place == len(reach):  # uniform * total rounded up to the total
             place = int(np.flatnonzero(weights)[-1])
-        return place, float(weights[place]) / total
+        return self.rows.item(place), weights.item(place) / total
 
-    def probability(self, admissible: Bytes, place: int) -> float:
-        """Of drawing that admissible place."""
-        weights, reach = self._admitted(admissible)
-        return float(weights[place]) / float(reach[-1])
+    def probability(self, ground: Ground, admissible: Mask, row: int) -> float:
+        """Of drawing that admissible row."""
+        places = np.flatnonzero(self.rows == row)
+        if not len(places):
+            return 0.0
+        weights, reach = self._admitted(ground.flags(admissible, self.rows))
+        return weights.item(places.item(0)) / reach.item(-1)
 
-    def _admitted(self, admissible: Bytes) -> tuple[Floats, Floats]:
-        weights = self.weights * admissible
+    def _admitted(self, flags: Bytes) -> tuple[Floats, Floats]:
+        weights = self.weights * flags
         reach = weights.cumsum()
-        if len(reach) and reach[-1] <= 0.0:
-            weights = admissible.astype(np.float64)
+        if len(reach) and reach.item(-1) <= 0.0:
+            weights = flags.astype(np.float64)
             reach = weights.cumsum()
         return weights, reach
 
@@ -94,7 +100,7 @@ def flow(
     size: int,
 ) -> Best:
     """The best."""
-    return Best(best(scores, candidates, size))
+    return Best(best(scores, candidates, size).tolist())
 
 
 def flow_page(
@@ -104,7 +110,7 @@ def flow_page(
 ) -> Best:
     """The best of the lowest tier, over all flows: what a page of flows alone is ordered by."""
     rows = np.flatnonzero(candidates)
-    return Best(rows[np.lexsort((-scores[rows], tier[rows]))])
+    return Best(rows[np.lexsort((-scores[rows], tier[rows]))].tolist())
 
 
 def tiers(

@@ -22,6 +22,7 @@ from talentfeed.ranking.noise import Stream
 from talentfeed.ranking.presets import PoolWeights
 
 N_MOVING = len(MOVING)
+_INFLUENCE = MOVING.index(13)  # one number a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +95,25 @@ def score(facts: Facts, fixed: Fixed, weights: Weights, moment: Moment) -> tuple
     age = youth(facts, moment.epoch, moment.now)
     z = _moving(facts, age, weights, moment)
     mean, width = fixed.base.copy(), fixed.width.copy()
+    influence = moment.taste.influence
     part, product = np.empty_like(mean), np.empty_like(mean)
     for j, one in z:
         square = weights.square[j]
         np.multiply(square[j], one, out=part)
         part += fixed.cross[j]
+        if influence:
+            part += square[_INFLUENCE] * influence
         for k, other in z:
             if k > j:
                 part += np.multiply(square[k], other, out=product)
         part *= one
         width += part
         mean += np.multiply(weights.linear[j], one, out=product)
+    if influence:
+        np.multiply(fixed.cross[_INFLUENCE], influence, out=part)
+        part += weights.square[_INFLUENCE, _INFLUENCE] * (influence * influence)
+        width += part
+        mean += weights.linear[_INFLUENCE] * influence
     np.maximum(width, 0.0, out=width)
     mean += np.multiply(weights.beta_variance, width, out=product)
     np.sqrt(width, out=width)
@@ -119,18 +128,17 @@ def score(facts: Facts, fixed: Fixed, weights: Weights, moment: Moment) -> tuple
     return mean, age.new
 
 
-def _moving(facts: Facts, age: Youth, weights: Weights, moment: Moment) -> list[tuple[int, Floats | float]]:
-    """The moving columns that are not 0 for all, by their number in MOVING."""
+def _moving(facts: Facts, age: Youth, weights: Weights, moment: Moment) -> list[tuple[int, Floats]]:
+    """The moving columns that are not 0 for all, by their number in MOVING; influence apart."""
     taste = moment.taste
     wobble = noise.uniforms(moment.seed, Stream.FEATURE, facts.counter)
     wobble *= weights.feature_noise
-    z: list[tuple[int, Floats | float | None]] = [
+    z: list[tuple[int, Floats | None]] = [
         (0, age.boosted),
         (1, taste.similarity(facts)),
         (2, taste.match(facts)),
         (3, taste.city(facts)),
         (4, taste.connection(facts)),
-        (5, taste.influence or None),
         (6, wobble),
     ]
     return [(number, one) for number, one in z if one is not None]

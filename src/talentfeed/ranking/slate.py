@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from talentfeed.contracts import Bytes, Indices, Ints, Kind, Pool, Rule, Slot
+from talentfeed.contracts import Indices, Ints, Kind, Pool, Rule, Slot
 from talentfeed.ranking.diversity import Diversity, SkillIndex
 from talentfeed.ranking.masks import Ground, Mask
 from talentfeed.ranking.newness import Newness, within_band
@@ -22,17 +22,13 @@ _RELAXED: _Strictness = ((False, False, True), (False, True, False), (False, Fal
 
 
 class Shortlist(Protocol):
-    """What a pool offers: rows, and a distribution over the admissible of them."""
+    """What a pool offers: a distribution over what is admissible of it."""
 
-    @property
-    def rows(self) -> Ints:
-        """Rows of the pool's kind."""
+    def draw(self, ground: Ground, admissible: Mask, uniform: float) -> tuple[int, float] | None:
+        """Row and its probability; None where nothing is admissible."""
 
-    def draw(self, admissible: Bytes, uniform: float) -> tuple[int, float] | None:
-        """Place on the shortlist and its probability; None where nothing is admissible."""
-
-    def probability(self, admissible: Bytes, place: int) -> float:
-        """Of drawing that admissible place."""
+    def probability(self, ground: Ground, admissible: Mask, row: int) -> float:
+        """Of drawing that admissible row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +112,7 @@ class _Feed:
             self._newness.take(choice.row, seen=shelf.was_seen(choice.row))
             self._diversity.take(choice.row)
         shelf.take(choice.row)
-        self._window.push((int(shelf.listing.creator[choice.row]),))
+        self._window.push((shelf.listing.creator.item(choice.row),))
 
     def keeps_new_content(self) -> bool:
         """Whether the videos served keep rule 5."""
@@ -170,16 +166,13 @@ class _Feed:
         explored = self._table.explore_uniforms[number] < epsilon
         for pool in _ladder(planned, kind):
             shortlist = self._table.shortlists[pool]
-            flags = ground.flags(admissible, shortlist.rows)
-            drawn = shortlist.draw(flags, uniform)
+            drawn = shortlist.draw(ground, admissible, uniform)
             if drawn is None:
                 continue
-            place, probability = drawn
-            row = int(shortlist.rows[place])
+            row, probability = drawn
             if explored:
                 row = _uniform(ground, admissible, uniform, count)
-                places = (shortlist.rows == row).nonzero()[0]
-                probability = shortlist.probability(flags, int(places[0])) if len(places) else 0.0
+                probability = shortlist.probability(ground, admissible, row)
             return _Choice(kind, row, pool, (1.0 - epsilon) * probability + epsilon / count, explored)
         return _Choice(kind, _uniform(ground, admissible, uniform, count), Pool.EXPLORE, 1.0 / count, explored)
 

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, compress
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from talentfeed.contracts import (
     UNKNOWN_CITY,
     Event,
     EventType,
+    Floats,
     Indices,
     Ints,
     Kind,
@@ -35,55 +36,57 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
     """
     users, videos = snapshot.users, snapshot.videos
     row = _row_of(users.id, user_id)
-    history: list[_Interaction] = []
+    watched: list[int] = []  # rows of videos, newest interaction first
+    likes: list[bool] = []
     seen_flows: list[int] = []
     connections: Indices = np.zeros(0, np.int32)
+    at: Floats = np.zeros(0)
     if row is not None:
-        span = slice(users.history_start[row], users.history_start[row + 1])
-        history = list(
-            zip(
-                users.history_at[span].tolist(),
-                users.history_video[span].tolist(),
-                users.history_liked[span].tolist(),
-                strict=True,
-            )
-        )
-        seen_flows = users.flow_history[users.flow_history_start[row] : users.flow_history_start[row + 1]].tolist()
-        connections = users.connection[users.connection_start[row] : users.connection_start[row + 1]]
+        span = slice(users.history_start.item(row), users.history_start.item(row + 1))
+        watched, likes = users.history_video[span].tolist(), users.history_liked[span].tolist()
+        seen_flows = users.flow_history[_span(users.flow_history_start, row)].tolist()
+        connections = users.connection[_span(users.connection_start, row)]
+        at = users.history_at[span] if events else at
     if events:
+        history: list[_Interaction] = list(zip(at.tolist(), watched, likes, strict=True))
         history = sorted(history + _news(videos.id, events, history), key=lambda h: (-h[0], -h[1]))
+        watched, likes = [h[1] for h in history], [h[2] for h in history]
         seen_flows = _flows_of(snapshot.flows.id, events) + seen_flows
 
-    liked = list(dict.fromkeys(video for _, video, likes in history[:HISTORY] if likes))
+    liked = list(dict.fromkeys(compress(watched[:HISTORY], likes)))
     if liked:
         listed = videos.tokens[liked]  # (liked, N_TOKENS)
-        mentions = Counter(listed[:, :N_SKILLS][listed[:, :N_SKILLS] != NO_TOKEN].tolist())
-        tokens = set(listed[listed != NO_TOKEN].tolist())
+        counts = np.bincount(listed[:, :N_SKILLS].ravel())
+        counts[NO_TOKEN] = 0
+        tokens = np.bincount(listed.ravel())
+        tokens[NO_TOKEN] = 0
+        total = int(counts.sum())
+        skills, known = counts.nonzero()[0], tokens.nonzero()[0]
+        weights = counts[skills] / total
         cities = set(videos.city[liked].tolist())
-    elif row is not None:
-        profile = users.profile[users.profile_start[row] : users.profile_start[row + 1]].tolist()
-        mentions = Counter(token for token in profile if token <= snapshot.skills.n)
-        tokens = {token for token in profile if token > NO_TOKEN}
-        cities = {int(users.city[row])}
     else:
-        mentions, tokens, cities = Counter(), set(), set()
+        profile = users.profile[_span(users.profile_start, row)].tolist() if row is not None else []
+        mentions = Counter(token for token in profile if token <= snapshot.skills.n)
+        total = mentions.total()
+        skills = np.array(sorted(token for token in mentions if token > NO_TOKEN), np.int64)
+        weights = np.array([mentions[token] / total for token in skills.tolist()], np.float64)
+        known = np.array(sorted({token for token in profile if token > NO_TOKEN}), np.int64)
+        cities = {int(users.city[row])} if row is not None else set()
     cities.update(users.city[connections].tolist())
     cities.discard(UNKNOWN_CITY)
 
-    skills = sorted(token for token in mentions if token > NO_TOKEN)
-    total = mentions.total()
     creators = users.creator[connections]
     return Viewer(
         user_id=user_id,
         known=row is not None,
         has_skills=total > 0,
-        skills=np.array(skills, np.int32),
-        skill_weights=np.array([mentions[token] / total for token in skills], np.float64),
-        tokens=np.array(sorted(tokens), np.int32),
+        skills=skills.astype(np.int32),
+        skill_weights=weights,
+        tokens=known.astype(np.int32),
         cities=np.array(sorted(cities), np.int32),
         connections=creators[creators >= 0],
         influence=influence(len(connections)),
-        seen_videos=np.array(list(dict.fromkeys(video for _, video, _ in history)), np.int32),
+        seen_videos=np.array(list(dict.fromkeys(watched)), np.int32),
         seen_flows=np.array(list(dict.fromkeys(seen_flows)), np.int32),
     )
 
@@ -146,6 +149,10 @@ def _likes(event: Event) -> bool:
     if event.event_type == EventType.VIDEO_VIEW:
         return event.watch_ratio is not None and event.watch_ratio >= 0.5
     return event.event_type in _LIKING
+
+
+def _span(start: Ints, row: int) -> slice:
+    return slice(start.item(row), start.item(row + 1))
 
 
 def _row_of(ids: Ints, wanted: int) -> int | None:
