@@ -13,6 +13,10 @@ class SourceError(TalentFeedError):
     """The platform's database cannot be read: it is absent, refuses us, or lacks a required table or column."""
 
 
+class LedgerMissingError(SourceError):
+    """The service's own table is not there, or not for this account: what waits to be stored waits until it is."""
+
+
 class DatasetError(TalentFeedError):
     """A dataset folder given to `import` is not in the documented format."""
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import functools
 import importlib.util
 import logging
 import sys
@@ -88,7 +90,7 @@ class Service:
 
     async def start(self) -> None:
         """Map the snapshot, then start what works beside the requests. Nothing here keeps a feed from being served."""
-        if not self.live.try_load() and self.live.last_error is None:
+        if not self.live.try_load() and self.live.refused is None:
             log.warning("No snapshot in %s yet; make one with: talentfeed build", self.settings.snapshot_dir)
         if self.settings.mysql_host is None:  # the platform's own database is its owners': `talentfeed ledger --create`
             await self._own_ledger()
@@ -118,9 +120,7 @@ class Service:
         """Drain what was recorded, flush it, close the connections."""
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.recorder.stop()
         await self.flusher.stop()
         await self.stores.redis.aclose()
@@ -145,8 +145,9 @@ class Service:
             for name, state in stores.items()
             if state != "ok"
         ]
-        if self.live.last_error is not None:
-            degraded.append({"part": "snapshot", "reason": self.live.last_error, "since": self.live.error_since})
+        for part, fault in (("snapshot", self.live.refused), ("build", self.live.build_error)):
+            if fault is not None:
+                degraded.append({"part": part, "reason": fault.reason, "since": fault.since})
         serving = self.serving
         return {
             "status": "unavailable" if serving is None else "degraded" if degraded else "ok",
@@ -186,18 +187,44 @@ class Stores:
     rows: Rows
 
 
-def _require_embedded(settings: Settings) -> None:
-    """MySQL and the bastion are not connected yet: say so rather than serve from somewhere else."""
-    given = [name for name in ("mysql_host", "ssh_host") if getattr(settings, name) is not None]
-    if given:
-        raise SettingsError(
-            f"{' and '.join(given).upper()}: set, but this version reads the embedded database only; unset it"
-        )
+def _require_no_bastion(settings: Settings) -> None:
+    """The bastion is not connected yet: say so rather than dial past it."""
+    if settings.ssh_host is not None:
+        raise SettingsError("SSH_HOST: set, but this version does not connect through a bastion yet; unset it")
+
+
+def reading_account(settings: Settings) -> Any:
+    """The `stores.mysql.Account` that reads the platform's tables; None: the embedded database."""
+    if settings.mysql_host is None:
+        return None
+    from talentfeed.stores.mysql import Account
+
+    return Account(
+        host=settings.mysql_host,
+        port=settings.mysql_port,
+        user=settings.mysql_user,
+        password=settings.mysql_password.get_secret_value(),
+        database=settings.mysql_db,
+        ssl_ca=settings.mysql_ssl_ca,
+    )
+
+
+def writing_account(settings: Settings) -> Any:
+    """The `stores.mysql.Account` that writes `activity_log` and the ledger; None: the embedded database."""
+    account = reading_account(settings)
+    if account is None or settings.mysql_write_user is None:
+        return account
+    return dataclasses.replace(
+        account,
+        user=settings.mysql_write_user,
+        password=settings.mysql_write_password.get_secret_value(),
+        settings="MYSQL_WRITE_USER and MYSQL_WRITE_PASSWORD",
+    )
 
 
 def open_stores(settings: Settings) -> Stores:
     """Clients for what is written; they connect on first use. Raises SettingsError for what is not built yet."""
-    _require_embedded(settings)
+    _require_no_bastion(settings)
     from talentfeed.stores.database import ActivityLog, sqlite_url
     from talentfeed.stores.redis import open_redis
 
@@ -212,7 +239,9 @@ def open_stores(settings: Settings) -> Stores:
     return Stores(
         redis=redis,
         in_process=settings.redis_host is None,
-        activity_log=ActivityLog(sqlite_url(settings.embedded_database)),
+        activity_log=ActivityLog(
+            writing_account(settings) or sqlite_url(settings.embedded_database), db_timezone=settings.db_timezone
+        ),
         rows=Rows(
             resume_subject_type=settings.resume_subject_type,
             challenge_subject_type=settings.challenge_subject_type,
@@ -288,6 +317,18 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
     )
 
 
+def _opener(settings: Settings) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """What opens the platform's tables to be read."""
+    account = reading_account(settings)
+    if account is None:
+        from talentfeed.snapshot.source import open_sqlite
+
+        return functools.partial(open_sqlite, settings.embedded_database)
+    from talentfeed.stores.mysql_tables import open_mysql
+
+    return functools.partial(open_mysql, account, db_timezone=settings.db_timezone)
+
+
 def build_snapshot(
     settings: Settings, *, as_of: float | None, force: bool, progress: Callable[[str, float], None]
 ) -> Any:
@@ -295,14 +336,13 @@ def build_snapshot(
 
     Raises SourceError where the database cannot be read, SnapshotError where the result does not pass its checks.
     """
-    _require_embedded(settings)
-    from talentfeed.snapshot import store
+    _require_no_bastion(settings)
     from talentfeed.snapshot.build import build
     from talentfeed.snapshot.source import Source
 
     report = build(
         Source(
-            sqlite=settings.embedded_database,
+            database=_opener(settings),
             db_timezone=settings.db_timezone,
             resume_subject_type=settings.resume_subject_type,
             challenge_subject_type=settings.challenge_subject_type,
@@ -323,7 +363,8 @@ async def flush_once(settings: Settings) -> FlushReport:
     """Write what waits in Redis to `activity_log`, once."""
     stores = open_stores(settings)
     try:
-        await stores.activity_log.ensure_ledger()
+        if settings.mysql_host is None:
+            await stores.activity_log.ensure_ledger()
         return await make_flusher(settings, stores).flush_all()
     finally:
         await stores.redis.aclose()

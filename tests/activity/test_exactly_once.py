@@ -19,7 +19,6 @@ from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.errors import StoreUnavailableError
-from talentfeed.stores import database as stores_database
 from talentfeed.stores.database import ActivityLog, sqlite_url
 from talentfeed.stores.database import activity_log as table
 
@@ -140,15 +139,15 @@ async def test_dying_inside_the_transaction_leaves_neither_ledger_nor_rows(
     database: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = stores_database._insert
+    real = ActivityLog._insert
 
-    async def die(connection: Any, rows: Any) -> None:
+    async def die(log: ActivityLog, connection: Any, rows: Any) -> None:
         if after_rows:
-            await real(connection, rows)
+            await real(log, connection, rows)
         raise CrashError
 
     await recorder.report([reported(1, "a"), reported(1, "b")])
-    monkeypatch.setattr(stores_database, "_insert", die)
+    monkeypatch.setattr(ActivityLog, "_insert", die)
     with pytest.raises(CrashError):
         await Flusher(redis, activity_log, lease=LEASE).flush_all()
     monkeypatch.undo()

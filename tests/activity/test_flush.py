@@ -18,7 +18,7 @@ from talentfeed.activity.batches import Batches
 from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
-from talentfeed.errors import SourceError
+from talentfeed.errors import LedgerMissingError
 from talentfeed.stores.database import ActivityLog, sqlite_url
 
 pytestmark = pytest.mark.anyio
@@ -267,7 +267,7 @@ async def test_a_database_without_our_ledger_is_named_and_nothing_is_lost(
         connection.execute("DROP TABLE talentfeed_ledger")
     report = await flusher.flush_all()
     assert report.error is not None
-    assert SourceError.__name__ in report.error
+    assert LedgerMissingError.__name__ in report.error
     await activity_log.ensure_ledger()
     assert (await flusher.flush_all()).flushed == 1
 

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from talentfeed.contracts import Snapshot
 from talentfeed.errors import SnapshotError, SourceError
 from talentfeed.snapshot import store
 from talentfeed.snapshot.build import Report, build
-from talentfeed.snapshot.source import Source
+from talentfeed.snapshot.source import Source, open_sqlite
 
 
 @pytest.fixture
@@ -26,7 +27,9 @@ def make(tmp_path: Path) -> Callable[..., Report]:
         path = tmp_path / "platform.db"
         write(path, tables)
         return build(
-            Source(sqlite=path), tmp_path / "snapshots", **{"now": NOW, "media_base_url": "https://m.test", **options}
+            Source(database=partial(open_sqlite, path)),
+            tmp_path / "snapshots",
+            **{"now": NOW, "media_base_url": "https://m.test", **options},
         )
 
     return made
@@ -94,7 +97,7 @@ def test_a_missing_required_table_or_column_names_itself(tmp_path: Path, sql: st
     write(path, a_platform())
     changed(path, sql)
     with pytest.raises(SourceError, match=named):
-        build(Source(sqlite=path), tmp_path / "snapshots", now=NOW, media_base_url="m")
+        build(Source(database=partial(open_sqlite, path)), tmp_path / "snapshots", now=NOW, media_base_url="m")
 
 
 def test_missing_optional_columns_are_no_error(tmp_path: Path) -> None:
@@ -108,17 +111,27 @@ def test_missing_optional_columns_are_no_error(tmp_path: Path) -> None:
     for table, columns in optional.items():
         for column in columns:
             changed(path, f"ALTER TABLE {table} DROP COLUMN {column}")
-    report = build(Source(sqlite=path), tmp_path / "snapshots", now=NOW, media_base_url="m")
+    report = build(Source(database=partial(open_sqlite, path)), tmp_path / "snapshots", now=NOW, media_base_url="m")
     assert (report.counts["videos"], report.counts["flows"], report.counts["views"]) == (4, 2, 3)
 
 
 def test_no_database_and_no_sqlite_file_are_said_plainly_and_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="talentfeed demo"):
-        build(Source(sqlite=tmp_path / "none.db"), tmp_path / "snapshots", now=NOW, media_base_url="m")
+        build(
+            Source(database=partial(open_sqlite, tmp_path / "none.db")),
+            tmp_path / "snapshots",
+            now=NOW,
+            media_base_url="m",
+        )
     assert not (tmp_path / "none.db").exists()
     (tmp_path / "text.db").write_text("this is no database " * 100)
     with pytest.raises(SourceError, match="not a database"):
-        build(Source(sqlite=tmp_path / "text.db"), tmp_path / "snapshots", now=NOW, media_base_url="m")
+        build(
+            Source(database=partial(open_sqlite, tmp_path / "text.db")),
+            tmp_path / "snapshots",
+            now=NOW,
+            media_base_url="m",
+        )
 
 
 def test_a_catalogue_that_vanished_is_refused_and_the_old_one_stays(
@@ -160,7 +173,7 @@ def test_bytes_that_are_no_text_cost_no_build(tmp_path: Path) -> None:
     changed(path, "UPDATE users SET name = CAST(x'c3ff41' AS TEXT), city = x'ff' WHERE id = 1")
     changed(path, "UPDATE users SET name = 12 WHERE id = 2")
     changed(path, "UPDATE resumes SET skills = CAST(x'5b22ff225d' AS TEXT), created_at = x'00' WHERE id = 11")
-    report = build(Source(sqlite=path), tmp_path / "snapshots", now=NOW, media_base_url="m")
+    report = build(Source(database=partial(open_sqlite, path)), tmp_path / "snapshots", now=NOW, media_base_url="m")
     assert report.counts["users"] == 5
     assert report.skipped["resumes.bad_date"] == 1
 
@@ -221,7 +234,7 @@ def test_a_database_being_written_is_read_as_of_one_moment(tmp_path: Path) -> No
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM users")
-        report = build(Source(sqlite=path), tmp_path / "snapshots", now=NOW, media_base_url="m")
+        report = build(Source(database=partial(open_sqlite, path)), tmp_path / "snapshots", now=NOW, media_base_url="m")
     assert report.counts["users"] == 5
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,9 @@ def built(tables: Tables, *, as_of: float | None, zone: str) -> tuple[Snapshot, 
         stored = write(path, tables)
         with open_sqlite(path) as database:
             raw = read(database)
-        with open_workbench(Source(sqlite=path, db_timezone=zone), now=NOW, as_of=as_of) as bench:
+        with open_workbench(
+            Source(database=partial(open_sqlite, path), db_timezone=zone), now=NOW, as_of=as_of
+        ) as bench:
             frames = clean(bench, raw, blacklist=blacklist)
             return pack(bench, frames, derive(bench, frames), media_base_url="https://m.test", as_of=as_of), stored
 

@@ -12,7 +12,7 @@ from talentfeed.errors import SnapshotError
 from talentfeed.snapshot import checks, store
 from talentfeed.snapshot.frames import clean
 from talentfeed.snapshot.pack import pack
-from talentfeed.snapshot.source import Source, open_sqlite, read
+from talentfeed.snapshot.source import Source, read
 from talentfeed.snapshot.tables import derive
 from talentfeed.snapshot.workbench import open_workbench
 
@@ -60,7 +60,7 @@ def build(
         seconds[name] = time.perf_counter() - begun
         progress(name, 1.0)
 
-    with stage("read"), open_sqlite(source.sqlite) as database:
+    with stage("read"), source.database() as database:
         raw = read(database)
     with open_workbench(source, now=now, as_of=as_of) as bench:
         with stage("clean"):

@@ -1,7 +1,7 @@
 """The platform's database → Arrow, as stored: SPEC 2. What it means is decided in `frames`, once for all databases."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,7 @@ ONE_BATCH = 1 << 30  # ADBC takes a column's type from its first batch: let that
 class Source:
     """Where the platform's tables are and how its rows are read."""
 
-    sqlite: Path
+    database: "Callable[[], contextlib.AbstractContextManager[Database]]"  # opens it, read-only
     db_timezone: str = "UTC"
     resume_subject_type: str = r"App\Interacpedia\Resumes\Resume"
     challenge_subject_type: str = r"App\Interacpedia\Challenges\Challenge"
@@ -149,7 +149,8 @@ def read(database: Database) -> dict[str, pa.Table]:
     ]
     if absent:
         raise SourceError(f"{database.name}: {'; '.join(absent)}; the platform's schema is needed (docs, tables)")
-    return {table: _fetch(database, table, wanted, present[table]) for table, wanted in TABLES.items()}
+    # Those that refer before those referred to: what is committed while we read then dangles nowhere.
+    return {table: _fetch(database, table, TABLES[table], present[table]) for table in reversed(list(TABLES))}
 
 
 def _fetch(database: Database, table: str, wanted: Wanted, present: set[str]) -> pa.Table:

@@ -4,26 +4,31 @@ Import this module only where something is written: SQLAlchemy takes a third of 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import quoted_name
 
-from talentfeed.errors import RowsRefusedError, SourceError, StoreUnavailableError
+from talentfeed.errors import LedgerMissingError, RowsRefusedError, SourceError, StoreUnavailableError
+from talentfeed.stores.engines import BUSY_SECONDS, mysql_engine, sqlite_engine, sqlite_file, sqlite_url
+from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, OPERATORS, Account, explained, number
 from talentfeed.stores.refusals import is_refusal
 
+__all__ = ["ActivityLog", "activity_log", "ledger", "ledger_ddl", "sqlite_url"]
+
+TIMES = ("created_at", "updated_at")
 ABANDONED = -1  # in `rows` of the ledger: this batch will never be written whole, its pieces are batches of their own
-BUSY_SECONDS = 5.0  # how long a statement waits for another writer
 
 _metadata = sa.MetaData()
 
@@ -60,12 +65,19 @@ activity_log = sa.table(
     ),
 )
 
+SECONDS = "%Y-%m-%d %H:%M:%S"
+_KINDS = sa.text(
+    "SELECT column_name, data_type FROM information_schema.columns "
+    "WHERE table_schema = DATABASE() AND table_name = 'activity_log'"
+)
+
 Row = Mapping[str, Any]
+Result = TypeVar("Result")
+log = logging.getLogger(__name__)
 
 
-def sqlite_url(path: Path) -> URL:
-    """The URL of an SQLite file that exists; opening it never creates one."""
-    return URL.create("sqlite+aiosqlite", database=path.resolve().as_uri(), query={"mode": "rw", "uri": "true"})
+class DeadlockError(StoreUnavailableError):
+    """The database took one of two transactions back, ours: it may be run again at once."""
 
 
 def ledger_ddl(dialect: str = "sqlite") -> str:
@@ -82,12 +94,26 @@ class ActivityLog:
     """One a process. All methods raise SourceError where there is no such database or table, and
     StoreUnavailableError where it does not answer, is locked, full or read-only."""
 
-    def __init__(self, url: URL | str, *, busy_seconds: float = BUSY_SECONDS) -> None:
-        self._url = make_url(url)
-        self._file = _sqlite_file(self._url)
-        self._engine = _engine(self._url, busy_seconds)
+    def __init__(
+        self,
+        place: Account | URL,
+        *,
+        db_timezone: str = "UTC",
+        busy_seconds: float = BUSY_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        """`place`: an account on MySQL, or the URL of an SQLite file. `db_timezone`: of the platform's times; MySQL's
+        TIMESTAMP columns are moments and have none. `answer_seconds`: after these MySQL is taken to be away.
+        """
+        self._place = place
+        self._writing: set[asyncio.Task[Any]] = set()
+        self._zone = None if db_timezone == "UTC" else ZoneInfo(db_timezone)
+        self._patience = answer_seconds if isinstance(place, Account) else None
+        self._local: frozenset[str] | None = None if isinstance(place, Account) else frozenset(TIMES)
         # SQLite has one writer: taking turns here is quicker than its polling for the lock.
-        self._turn = asyncio.Lock() if self._file is not None else None
+        self._file = None if isinstance(place, Account) else sqlite_file(place)
+        self._turn = None if isinstance(place, Account) else asyncio.Lock()
+        self._engine = mysql_engine(place) if isinstance(place, Account) else sqlite_engine(place, busy_seconds)
 
     @classmethod
     def sqlite(cls, path: Path) -> "ActivityLog":
@@ -102,7 +128,7 @@ class ActivityLog:
         Raises RowsRefusedError where a row's content is refused, or the batch was abandoned: nothing is written.
         After StoreUnavailableError it may have been written; the same call again is right in either case.
         """
-        if await self._enter(batch_id, len(rows), rows):
+        if await self._to_its_end(self._enter(batch_id, len(rows), rows)):
             return True
         if await self._ledger_rows(batch_id) == ABANDONED:
             raise RowsRefusedError(f"Batch {batch_id} was refused and abandoned before")
@@ -110,7 +136,8 @@ class ActivityLog:
 
     async def abandon(self, batch_id: str) -> bool:
         """From now on nobody can write this batch whole. False: it was committed before. May be repeated."""
-        return await self._enter(batch_id, ABANDONED, ()) or await self._ledger_rows(batch_id) == ABANDONED
+        entered = await self._to_its_end(self._enter(batch_id, ABANDONED, ()))
+        return entered or await self._ledger_rows(batch_id) == ABANDONED
 
     async def write_events(self, events: Mapping[str, Row]) -> set[str]:
         """Ledger key → row, in one transaction; rows whose key the ledger has are left out. → the keys that were new.
@@ -119,21 +146,21 @@ class ActivityLog:
         """
         for _ in range(3):
             try:
-                return await self._write_new(events)
-            except IntegrityError:
+                return await self._to_its_end(self._write_new(events))
+            except (IntegrityError, DeadlockError):
                 continue  # another process wrote one of them since we looked
         raise StoreUnavailableError("Others keep writing the same events; send them again")
 
     async def _write_new(self, events: Mapping[str, Row]) -> set[str]:
         async with self._transaction() as connection:
             known = await _known(connection, list(events))
-            new = {key: row for key, row in events.items() if key not in known}
+            new = {key: events[key] for key in sorted(events) if key not in known}  # in one order: no deadlock
             if new:
                 at = _now()
                 await connection.execute(
                     sa.insert(ledger), [{"batch_id": key, "rows": 1, "committed_at": at} for key in new]
                 )
-                await _insert(connection, list(new.values()))
+                await self._insert(connection, list(new.values()))
             return set(new)
 
     async def _enter(self, batch_id: str, count: int, rows: Sequence[Row]) -> bool:
@@ -143,7 +170,7 @@ class ActivityLog:
                 await connection.execute(
                     sa.insert(ledger), {"batch_id": batch_id, "rows": count, "committed_at": _now()}
                 )
-                await _insert(connection, rows)
+                await self._insert(connection, rows)
         except IntegrityError:
             return False
         return True
@@ -162,42 +189,59 @@ class ActivityLog:
 
     def ledger_ddl(self) -> str:
         """Its CREATE TABLE in this database's dialect."""
-        return ledger_ddl(self._url.get_backend_name())
+        return ledger_ddl(self._engine.dialect.name)
 
     async def recent_client_activities(self, since: float, *, most: int = 100_000) -> list[str]:
         """`properties` (JSON text) of rows that clients reported from `since` (seconds UTC) on, oldest first.
 
         The whole second of `since` is included. Where there are more than `most`, the newest.
         """
-        at = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M:%S")
         columns = activity_log.c
-        query = (
-            sa.select(columns.properties)
-            # Text, not a JSON function: one malformed row of the platform's would fail the whole query.
-            .where(columns.created_at >= at, columns.properties.like('%"source":%"client"%'))
-            .order_by(columns.created_at.desc(), columns.id.desc())
-            .limit(most)
-        )
         async with self._reading() as connection:
+            at = datetime.fromtimestamp(since, UTC).strftime(SECONDS)
+            if "created_at" in await self._local_times(connection):
+                at = _in_zone(at, self._zone)
+            query = (
+                sa.select(columns.properties)
+                # Text, not a JSON function: one malformed row of the platform's would fail the whole query.
+                .where(columns.created_at >= at, columns.properties.like('%"source":%"client"%'))
+                .order_by(columns.created_at.desc(), columns.id.desc())
+                .limit(most)
+            )
             found = (await connection.execute(query)).scalars().all()
         return [text.decode() if isinstance(text, bytes) else str(text) for text in reversed(found)]
 
     async def ping(self) -> None:
-        """Whether it answers, and has our tables."""
+        """Whether it answers, and has our tables. LedgerMissingError where the ledger is not there."""
         async with self._reading() as connection:
             await connection.execute(sa.select(ledger.c.batch_id).limit(1))
             await connection.execute(sa.select(activity_log.c.id).limit(1))
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections, once what is being written is."""
+        if self._writing:
+            await asyncio.wait(self._writing)
         await self._engine.dispose()
 
     # ------------------------------------------------------------ transactions
 
+    async def _to_its_end(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """A caller that is cancelled leaves at once, what it began ends by itself: cut off in mid-statement, an SQLite
+        connection would keep its lock, and everybody waits for it, until somebody collects the garbage."""
+        task = asyncio.create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        return await asyncio.shield(task)
+
+    def _written(self, task: asyncio.Task[Any]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("A transaction ended: %s", error)  # its caller, if still there, is told and says more
+
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         if self._turn is None:
-            async with self._translated(), self._engine.begin() as connection:
+            async with self._translated(), asyncio.timeout(self._patience), self._engine.begin() as connection:
                 yield connection
             return
         async with self._turn, self._translated(), self._engine.connect() as idle:
@@ -207,7 +251,7 @@ class ActivityLog:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        async with self._translated(), self._engine.connect() as connection:
+        async with self._translated(), asyncio.timeout(self._patience), self._engine.connect() as connection:
             yield connection
 
     @asynccontextmanager
@@ -220,24 +264,50 @@ class ActivityLog:
         except IntegrityError:
             raise
         except (SQLAlchemyError, OSError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            text = f"{self._url.render_as_string(hide_password=True)}: {cause}"
-            if "no such table" in text or "doesn't exist" in text:
-                raise SourceError(f"{text}; `talentfeed ledger --create` creates our ledger") from error
-            raise StoreUnavailableError(f"The database cannot be used now: {text}") from error
+            raise self._ours(error) from error
 
+    def _ours(self, error: Exception) -> SourceError | StoreUnavailableError:
+        cause = (error.orig if isinstance(error, DBAPIError) else None) or error
+        if isinstance(self._place, Account):
+            if isinstance(cause, TimeoutError):
+                cause = TimeoutError(f"no answer within {self._patience:g} s")
+            text = explained(cause, self._place)
+        else:
+            text = f"{self._file}: {cause}"
+        if ledger.name in text and any(part in text for part in ("no such table", "doesn't exist", "denied")):
+            return LedgerMissingError(
+                f"{text}; `talentfeed ledger --create` creates our ledger, or prints it to be run"
+            )
+        if number(cause) in OPERATORS or "no such table" in text:
+            return SourceError(text)
+        kind = DeadlockError if number(cause) == DEADLOCK else StoreUnavailableError
+        return kind(f"The database cannot be used now: {text}")
 
-async def _insert(connection: AsyncConnection, rows: Sequence[Row]) -> None:
-    """Raises RowsRefusedError for what is in the rows, of whichever layer's class the driver's error is."""
-    if not rows:
-        return
-    try:
-        await connection.execute(sa.insert(activity_log), list(rows))
-    except Exception as error:
-        if is_refusal(error):
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            raise RowsRefusedError(f"activity_log refuses a row: {cause}") from error
-        raise
+    # ------------------------------------------------------------ rows
+
+    async def _insert(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
+        """Raises RowsRefusedError for what is in the rows, of whichever layer's class the driver's error is."""
+        if not rows:
+            return
+        local = await self._local_times(connection)
+        if local:
+            rows = [{**row, **{name: _in_zone(row[name], self._zone) for name in local}} for row in rows]
+        try:
+            await connection.execute(sa.insert(activity_log), list(rows))
+        except Exception as error:
+            if is_refusal(error):
+                cause = error.orig if isinstance(error, DBAPIError) else error
+                raise RowsRefusedError(f"activity_log refuses a row: {cause}") from error
+            raise
+
+    async def _local_times(self, connection: AsyncConnection) -> frozenset[str]:
+        """Which of `TIMES` are kept by the clock of the platform's zone."""
+        if self._zone is None:
+            return frozenset()
+        if self._local is None:
+            found = await connection.execute(_KINDS)
+            self._local = frozenset(name for name, kind in found if name in TIMES and kind.lower() != "timestamp")
+        return self._local
 
 
 async def _known(connection: AsyncConnection, keys: Sequence[str]) -> set[str]:
@@ -253,32 +323,6 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 
 
-def _sqlite_file(url: URL) -> Path | None:
-    if url.get_backend_name() != "sqlite":
-        return None
-    database = url.database or ""
-    if not database.startswith("file:"):
-        return Path(database)
-    return Path(unquote(urlsplit(database).path))
-
-
-def _engine(url: URL, busy_seconds: float) -> AsyncEngine:
-    if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, pool_recycle=1800, pool_size=4, max_overflow=0)
-    engine = create_async_engine(url, pool_size=3, max_overflow=0, connect_args={"timeout": busy_seconds})
-
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        for pragma in (f"busy_timeout={int(busy_seconds * 1000)}", "journal_mode=WAL", "synchronous=FULL"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @sa.event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        # A writer takes the lock at once: a reader that turns into a writer would fail without waiting.
-        writes = connection.get_execution_options().get("talentfeed_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+def _in_zone(text: str, zone: ZoneInfo | None) -> str:
+    """UTC text → the same moment's text by another clock."""
+    return datetime.strptime(text, SECONDS).replace(tzinfo=UTC).astimezone(zone).strftime(SECONDS)
