@@ -54,3 +54,32 @@ def test_a_file_that_cannot_be_written_does_not_stop_the_service(
     out = capsys.readouterr().out
     assert "cannot be written" in out
     assert "goes on" in out
+
+
+def test_a_log_folder_that_vanishes_is_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "logs" / "talent.log"
+    logs.set_up(file=file)
+    logging.getLogger("a").warning("one")
+    file.unlink()
+    file.parent.rmdir()
+    logging.getLogger("a").warning("two")
+    assert "two" in file.read_text()
+
+
+def test_a_file_that_cannot_be_reopened_fails_nobody_and_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "logs" / "talent.log"
+    logs.set_up(file=file)
+    file.unlink()
+    file.parent.rmdir()
+    file.parent.write_text("a file where the folder was")
+    logging.getLogger("a").warning("one")
+    logging.getLogger("a").warning("two")
+    out = capsys.readouterr().out
+    assert out.count("cannot be written") == 1
+    assert "one" in out
+    assert "two" in out
+    file.parent.unlink()
+    logging.getLogger("a").warning("three")
+    assert "three" in file.read_text()

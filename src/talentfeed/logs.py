@@ -20,6 +20,35 @@ class PlatformFormatter(logging.Formatter):
         return at.strftime("%Y-%m-%d %H:%M:%S") + f",{at.microsecond // 1000:03d}"
 
 
+class RotatedFileHandler(WatchedFileHandler):
+    """Follows a file that is moved away, makes its folder again, and never fails whoever logs: a log line that cannot
+    be written to the file is on stdout all the same."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, encoding="utf-8")
+        self._failing = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line, or say once on stdout that the file cannot be written."""
+        try:
+            try:
+                super().emit(record)
+            except FileNotFoundError:
+                Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+                super().emit(record)
+            self._failing = False
+        except OSError:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+        """Called while the fault is being handled."""
+        if not self._failing:
+            self._failing = True
+            sys.stdout.write(
+                f"Log file {self.baseFilename} cannot be written: {sys.exc_info()[1]}; stdout has it all\n"
+            )
+
+
 def set_up(*, level: str = "INFO", file: Path | None) -> None:
     """Send every logger of this process to stdout and, where given, to `file` (its folder is made).
 
@@ -34,7 +63,7 @@ def set_up(*, level: str = "INFO", file: Path | None) -> None:
     if file is not None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(WatchedFileHandler(file, encoding="utf-8"))
+            handlers.append(RotatedFileHandler(file))
         except OSError as error:
             refused = error
     for handler in handlers:

@@ -148,3 +148,11 @@ def test_every_answer_has_the_security_headers(client: TestClient, path: str) ->
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/api/search/total", "/api/activities"])
+@pytest.mark.parametrize(
+    "raw", [b'{"a":1e999,"user_id":"\\ud800"}', b'[1e999,"\\ud800"]', b'{"value":1e999,"event_type":"\\ud800"}']
+)
+def test_a_lone_surrogate_behind_a_number_out_of_range_is_400(client: TestClient, path: str, raw: bytes) -> None:
+    errors(client.post(path, content=raw), 400)

@@ -143,6 +143,17 @@ def test_without_a_session_the_window_goes_on_from_the_last_excluded_ids(
         assert len(set(row[start : start + CREATOR_WINDOW])) == CREATOR_WINDOW
 
 
+def test_a_young_session_continues_the_window_of_the_clients_own_ids(client: TestClient, service: LocalService) -> None:
+    for user_id in range(1, 9):
+        first = ask(client, "discover", user_id=user_id)  # another session, or one that has expired
+        second = ask(client, "discover", user_id=user_id, size=2, excluded_ids=first["resume_ids"])
+        ids = first["resume_ids"] + second["resume_ids"]
+        third = ask(client, "discover", user_id=user_id, size=12, excluded_ids=ids, session_id=second["session_id"])
+        row = creators(service, first) + creators(service, second) + creators(service, third)
+        for start in range(len(row) - CREATOR_WINDOW + 1):
+            assert len(set(row[start : start + CREATOR_WINDOW])) == CREATOR_WINDOW
+
+
 def test_two_users_may_hold_the_same_session_id_without_meeting(client: TestClient, service: LocalService) -> None:
     ask(client, "flow", user_id=1, session_id="same")
     assert len(ask(client, "flow", user_id=2, session_id="same")["items"]) == 24

@@ -56,7 +56,7 @@ def test_a_damaged_snapshot_never_replaces_a_good_one(tmp_path: Path) -> None:
     assert part.try_load() is False
     assert part.serving is not None
     assert part.serving.ranker == 1
-    assert part.last_error is not None
+    assert part.refused is not None
     assert part.failures == 1
 
 
@@ -67,8 +67,8 @@ def test_a_build_that_fails_says_why_and_the_old_snapshot_goes_on(tmp_path: Path
     with pytest.raises(SnapshotError, match="resumes: no column `video`"):
         asyncio.run(part.reload())
     assert part.serving is not None
-    assert part.last_error is not None
-    assert "no column" in part.last_error
+    assert part.build_error is not None
+    assert "no column" in part.build_error.reason
 
 
 def test_a_build_without_a_report_is_a_failure(tmp_path: Path) -> None:
@@ -132,3 +132,79 @@ def test_without_the_builds_libraries_reload_takes_the_newest_published(tmp_path
     published = store.publish(snapshot(1, 2), tmp_path)
     result = asyncio.run(part.reload())
     assert (result.version, result.changed) == (published.version, True)
+
+
+def test_a_snapshot_whose_bytes_changed_is_refused_though_its_sizes_fit(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    part = live(tmp_path)
+    part.load()
+    bad = store.publish(snapshot(1, 2), tmp_path)
+    file = tmp_path / bad.version / "videos.id.npy"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert part.try_load() is False
+    assert part.serving is not None
+    assert part.serving.ranker == 1
+    assert part.refused is not None
+
+
+def test_a_start_without_a_usable_pointer_serves_the_newest_whole_version(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    store.publish(snapshot(1, 2), tmp_path)
+    (tmp_path / "CURRENT").write_bytes(b"\xff")
+    part = live(tmp_path)
+    assert part.try_load() is True
+    assert part.serving is not None
+    assert part.serving.ranker == 2
+    assert part.refused is not None
+
+
+def test_what_was_refused_is_forgotten_when_the_pointer_is_right_again(tmp_path: Path) -> None:
+    good = store.publish(snapshot(1), tmp_path)
+    part = live(tmp_path)
+    part.load()
+    (tmp_path / "CURRENT").write_text("nosuch")
+    part.try_load()
+    assert part.refused is not None
+    (tmp_path / "CURRENT").write_text(good.version)
+    part.try_load()
+    assert part.refused is None
+
+
+def test_a_look_does_not_clear_a_failed_build_but_the_next_good_one_does(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    marker = tmp_path / "fails"
+    marker.touch()
+    code = f"import os, sys; sys.exit('gone') if os.path.exists({str(marker)!r}) else print('{REPORT}')"
+    part = live(tmp_path, child(code))
+    with pytest.raises(SnapshotError, match="gone"):
+        asyncio.run(part.reload())
+    part.try_load()
+    assert part.build_error is not None
+    marker.unlink()
+    asyncio.run(part.reload())
+    assert part.build_error is None
+
+
+def test_the_watcher_survives_what_nobody_foresaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "WATCH_SECONDS", 0.02)
+    store.publish(snapshot(1), tmp_path)
+    broken = True
+
+    def prepare(read: Snapshot) -> int:
+        if broken:
+            raise MemoryError("not now")
+        return len(read.videos.id)
+
+    part = LiveSnapshot(tmp_path, prepare=prepare, build_command=None)
+
+    async def watch() -> None:
+        nonlocal broken
+        watching = asyncio.create_task(part.watch())
+        await asyncio.sleep(0.2)
+        assert part.refused is not None
+        broken = False
+        await asyncio.sleep(0.5)
+        watching.cancel()
+
+    asyncio.run(watch())
+    assert part.serving is not None

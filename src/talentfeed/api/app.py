@@ -159,4 +159,4 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
             responses=listed,
         )
         app.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
-    app.add_api_route("/docs", docs.page, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/docs", docs.page, methods=["GET", "HEAD"], include_in_schema=False)

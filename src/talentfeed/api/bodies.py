@@ -86,9 +86,11 @@ def _parse_large_numbers(raw: bytes) -> Any:
         raise ValueError(f"{text} is not JSON")
 
     try:
-        return json.loads(raw, parse_int=whole, parse_float=number, parse_constant=constant)
+        found = json.loads(raw, parse_int=whole, parse_float=number, parse_constant=constant)
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate is no text, as msgspec says of it
     except (ValueError, RecursionError) as error:
         raise _not_json(raw, str(error)) from error
+    return found
 
 
 def _not_json(raw: bytes, reason: str) -> RefusedError:

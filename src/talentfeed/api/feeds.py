@@ -40,6 +40,7 @@ ENDPOINTS = ("total", "discover", "flow")
 _IDS_NAME = {"total": b"mix_ids", "discover": b"resume_ids", "flow": b"challenge_ids"}
 _TAIL = {pool: f',"pool":"{pool.value}"}}'.encode() for pool in Pool}
 _encode = msgspec.json.encode
+_WINDOW = CREATOR_WINDOW - 1  # places that a creator keeps others of theirs away from
 
 
 def feed_endpoint(
@@ -95,14 +96,19 @@ def feed_endpoint(
 def _page(
     endpoint: str, pattern: Sequence[Pool], query: FeedQuery, session: Session, snapshot: Snapshot
 ) -> FeedRequest:
-    """What the session has shown is excluded as well, so that a scroll with a session_id alone does not repeat."""
-    shown = session.shown
-    excluded = query.excluded_ids
+    """What the session has shown is excluded as well, so that a scroll with a session_id alone does not repeat.
+
+    The creator window reaches back over what the session has shown; where that is not 11 items yet (its beginning has
+    expired, or the client came with ids of its own) the client's newest ids stand before them.
+    """
+    excluded, shown = query.excluded_ids, session.shown
+    recent = viewers.last_creators(snapshot, shown[-_WINDOW:])
+    if len(shown) < _WINDOW:
+        own = {item_id for _, item_id in shown}
+        before = [item_id for item_id in excluded[-2 * _WINDOW :].tolist() if item_id not in own]
+        recent = viewers.last_creators(snapshot, before[len(shown) - _WINDOW :]) + recent
     if shown:
         excluded = np.concatenate([excluded, np.fromiter((item_id for _, item_id in shown), np.int64, len(shown))])
-        recent = viewers.last_creators(snapshot, shown[-(CREATOR_WINDOW - 1) :])
-    else:
-        recent = viewers.last_creators(snapshot, query.excluded_ids[-(CREATOR_WINDOW - 1) :].tolist())
     return FeedRequest(
         endpoint=endpoint,
         pattern=pattern,

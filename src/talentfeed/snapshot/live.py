@@ -4,7 +4,6 @@ A swap is one assignment: requests under way end on the snapshot they began with
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from talentfeed.contracts import Snapshot
-from talentfeed.errors import SnapshotError
+from talentfeed.errors import SnapshotError, TalentFeedError
 from talentfeed.snapshot import store
 
 log = logging.getLogger(__name__)
@@ -29,6 +28,14 @@ class Serving(Generic[Ranker]):
     snapshot: Snapshot
     ranker: Ranker
     loaded_at: float  # seconds since 1970, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, and since when (seconds since 1970, UTC)."""
+
+    reason: str
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,45 +62,79 @@ class LiveSnapshot(Generic[Ranker]):
         self._build_command = build_command
         self._building: asyncio.Task[None] | None = None
         self.serving: Serving[Ranker] | None = None
-        self.last_error: str | None = None  # why the newest snapshot or build was refused
-        self.error_since: float | None = None
+        self.build_error: Fault | None = None  # of the last build; the next one that ends well clears it
+        self.refused: Fault | None = None  # why the published snapshot is not served
         self.reloads = 0
         self.failures = 0
 
     def load(self) -> bool:
         """Map the published snapshot where it is not yet served. True if it is a new one.
 
+        Its files are compared with their checksums: a damaged one is never served, nor does it replace a good one.
         Raises SnapshotError if it cannot be served; what was served before goes on.
         """
         version = store.current(self._folder)
-        if version is None or (self.serving is not None and version == self.serving.snapshot.manifest.version):
+        if version is None or self._serves(version):
+            self._refused(None)
             return False
-        snapshot = store.load(self._folder, version)
-        self.serving = Serving(snapshot, self._prepare(snapshot), time.time())
-        self.last_error = self.error_since = None
-        log.info("Serving snapshot %s: %s", version, _listed(dict(snapshot.manifest.counts)))
+        self._serve(version)
+        self._refused(None)
         return True
 
     def try_load(self) -> bool:
-        """As `load`, but a snapshot that cannot be served is logged and kept in `last_error`."""
+        """As `load`, but a snapshot that cannot be served is logged and kept in `refused`.
+
+        Where nothing is served yet, the newest version that is whole is served instead.
+        """
         try:
             return self.load()
         except SnapshotError as error:
-            self._failed(str(error))
-            return False
+            self._refused(str(error))
+        return self.serving is None and self._fall_back()
+
+    def _fall_back(self) -> bool:
+        for version in reversed(store.versions(self._folder)):
+            try:
+                self._serve(version)
+            except SnapshotError as error:
+                log.error("%s", error)
+            else:
+                return True
+        return False
+
+    def _serves(self, version: str) -> bool:
+        return self.serving is not None and version == self.serving.snapshot.manifest.version
+
+    def _serve(self, version: str) -> None:
+        snapshot = store.load(self._folder, version, verify=True)
+        try:
+            ranker = self._prepare(snapshot)
+        except (ValueError, LookupError, ArithmeticError, TalentFeedError) as error:
+            raise SnapshotError(f"snapshot {version} cannot be ranked from: {type(error).__name__}: {error}") from error
+        self.serving = Serving(snapshot, ranker, time.time())
+        log.info("Serving snapshot %s: %s", version, _listed(dict(snapshot.manifest.counts)))
 
     async def watch(self) -> None:
-        """Serve what others publish, within seconds. Runs until cancelled."""
+        """Serve what others publish, within seconds. Runs until cancelled, whatever goes wrong in between."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            await asyncio.to_thread(self.try_load)
+            try:
+                await asyncio.to_thread(self.try_load)
+            except Exception as error:
+                self._refused(f"{type(error).__name__}: {error}")
+                log.debug("Looking for a snapshot failed", exc_info=True)
 
     async def reload_every(self, seconds: float) -> None:
-        """Rebuild at this interval. Runs until cancelled."""
+        """Rebuild at this interval. Runs until cancelled, whatever goes wrong in between."""
         while True:
             await asyncio.sleep(seconds)
-            with contextlib.suppress(SnapshotError):  # logged and kept in last_error by reload itself
+            try:
                 await self.reload()
+            except SnapshotError:
+                continue  # logged and kept by reload itself
+            except Exception as error:
+                self._build_failed(f"{type(error).__name__}: {error}")
+                log.debug("A reload failed", exc_info=True)
 
     async def reload(self) -> ReloadResult:
         """Build in a child process, then serve the result. Reloads asked for meanwhile share it.
@@ -119,12 +160,17 @@ class LiveSnapshot(Generic[Ranker]):
         try:
             if self._build_command is not None:
                 await self._build(self._build_command)
+        except (SnapshotError, OSError) as error:
+            self._build_failed(str(error))
+            raise SnapshotError(str(error)) from error
+        self.build_error = None
+        try:
             await asyncio.to_thread(self.load)
-            if self.serving is None:
-                raise SnapshotError(f"No snapshot in {self._folder}; make one with: talentfeed build")
         except SnapshotError as error:
-            self._failed(str(error))
+            self._refused(str(error))
             raise
+        if self.serving is None:
+            raise SnapshotError(f"No snapshot in {self._folder}; make one with: talentfeed build")
         self.reloads += 1
 
     async def _build(self, command: Sequence[str]) -> None:
@@ -149,11 +195,19 @@ class LiveSnapshot(Generic[Ranker]):
         except (ValueError, LookupError) as error:
             raise SnapshotError(f"The build ended without an error but with no report: {out[-200:]!r}") from error
 
-    def _failed(self, reason: str) -> None:
+    def _build_failed(self, reason: str) -> None:
         self.failures += 1
-        if reason != self.last_error:
+        if self.build_error is None or self.build_error.reason != reason:
             log.error("%s", reason)
-            self.last_error, self.error_since = reason, time.time()
+            self.build_error = Fault(reason, time.time())
+
+    def _refused(self, reason: str | None) -> None:
+        if reason is None:
+            self.refused = None
+        elif self.refused is None or self.refused.reason != reason:
+            self.failures += 1
+            log.error("%s", reason)
+            self.refused = Fault(reason, time.time())
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -152,11 +152,15 @@ def _checked(version: str) -> str:
 
 
 def current(folder: Path) -> str | None:
-    """The version that is served; None where none was published."""
+    """The version that is served; None where none was published. Raises SnapshotError where it cannot be read."""
     try:
         return (folder / POINTER).read_text(encoding="ascii").strip() or None
     except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SnapshotError(
+            f"{folder / POINTER} cannot be read ({error}); `talentfeed build` writes it anew"
+        ) from error
 
 
 def point(folder: Path, version: str) -> None:
