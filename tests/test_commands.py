@@ -314,10 +314,16 @@ def test_an_import_that_fails_changes_nothing(made: Place, tmp_path: Path) -> No
         (["replay", "0" * 32], {"ADMIN_API_KEY": "k"}, "No server answers at 127.0.0.1"),
         (["replay", "latest"], {}, "'latest' is no feed's id: 32 hex digits"),
         (["build", "--as-of", "soon"], {}, "--as-of 'soon' is no time"),
+        (["build", "--as-of", "nan"], {}, "--as-of 'nan' is no time"),
+        (["build", "--as-of", "1e30"], {}, "--as-of '1e30' is no time"),
+        (["build"], {"BLACKLIST_PATH": "nowhere.csv"}, "BLACKLIST_PATH: nowhere.csv is no file"),
+        (["serve"], {"DATA_DIR": "/etc/hostname"}, "DATA_DIR /etc/hostname cannot be written"),
+        (["demo"], {"DATA_DIR": "/proc/nowhere"}, "DATA_DIR /proc/nowhere cannot be written"),
+        (["flush"], {"ADMIN_API_KEY": "clé"}, "ADMIN_API_KEY: key 1 (not shown) does not fit"),
         (["serve"], {"FEED_PATTERN": "VMP XX"}, "no pool is called XX"),
         (["serve"], {"PRESET": "turbo"}, "turbo"),
         (["serve"], {"ENVIRONMENT": "prod"}, "MYSQL_HOST: missing"),
-        (["build"], {"MYSQL_HOST": "db.example"}, "MYSQL_HOST: set, but this version reads the embedded database only"),
+        (["build"], {"MYSQL_HOST": "127.0.0.1", "MYSQL_PORT": "1"}, "check MYSQL_HOST and MYSQL_PORT"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_text_without_a_trace(
@@ -327,6 +333,13 @@ def test_what_is_wrong_is_said_in_one_text_without_a_trace(
     assert result.returncode == 1
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_flush_that_cannot_reach_redis_is_a_failure(made: Place) -> None:
+    result = made.run("flush", REDIS_HOST="127.0.0.1", REDIS_PORT="1")
+    assert result.returncode == 1
+    assert "The flush ended early" in result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["flushed"] == 0
 
 
 def test_a_port_in_use_is_named(made: Place) -> None:

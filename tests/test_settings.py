@@ -76,3 +76,33 @@ def test_the_log_file_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, word: s
 def test_the_reference_page_is_what_the_code_says() -> None:
     page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     assert settings.reference() in page, "docs/settings.md is out of date: paste the output of `talentfeed settings`"
+
+
+def test_a_slash_alone_means_no_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_PREFIX", "/")
+    assert settings.load(env_file=None).api_prefix == ""
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"API_PORT=6001\n# \xff\xfe\n")
+    with pytest.raises(SettingsError, match=re.escape(str(file))):
+        settings.load(env_file=file)
+
+
+def test_presets_and_patterns_are_judged_with_all_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRESET", "turbo")
+    monkeypatch.setenv("FEED_PATTERN", "VMP XX")
+    monkeypatch.setenv("API_PORT", "0")
+    with pytest.raises(SettingsError, match=r"(?s)API_PORT.*PRESET: .*classic.*FEED_PATTERN: .*no pool is called XX"):
+        settings.load(env_file=None)
+
+
+@pytest.mark.parametrize("key", ["clé", "two words", "line\nbreak"])
+def test_an_admin_key_that_fits_no_header_is_refused_without_being_shown(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIN_API_KEY", f"good-key,{key}")
+    with pytest.raises(SettingsError, match="ADMIN_API_KEY: key 2") as caught:
+        settings.load(env_file=None)
+    assert key not in str(caught.value)

@@ -15,6 +15,8 @@ from talentfeed import settings as settings_module
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 
+BACKLOG = 2_048  # connections that may wait to be accepted
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -89,6 +91,7 @@ def build(
     """
     settings = _start()
     os.nice(nice)
+    _look_at_blacklist(settings)
     from talentfeed.wiring import build_snapshot
 
     with console.progress() as progress:
@@ -175,6 +178,8 @@ def flush() -> None:
 
         report = dataclasses.asdict(asyncio.run(flush_once(settings)))
     console.emit(report)
+    if report["error"] is not None:
+        raise TalentFeedError(f"The flush ended early; what is left waits in Redis: {report['error']}")
 
 
 @app.command()
@@ -258,6 +263,15 @@ def main() -> None:
         sys.exit(1)
 
 
+def _look_at_blacklist(settings: Settings) -> None:
+    """Without its file nothing is kept out: an error where one was named, else said where it is seen."""
+    if settings.blacklist_path.is_file():
+        return
+    if "blacklist_path" in settings.model_fields_set:
+        raise SettingsError(f"BLACKLIST_PATH: {settings.blacklist_path} is no file; name one (it may be empty)")
+    console.say(f"No blacklist at {settings.blacklist_path}: no URL is left out for it. BLACKLIST_PATH names another")
+
+
 def _start() -> Settings:
     settings = settings_module.load()
     logs.set_up(level=settings.log_level, file=settings.log_file)
@@ -300,6 +314,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.api_host, settings.api_port))
+        listener.listen(BACKLOG)  # now, so that a second server on this port hears of it at once
     except OSError as error:
         raise SettingsError(
             f"Cannot listen on {settings.api_host}:{settings.api_port}: {error.strerror}. "

@@ -19,6 +19,7 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 
 Result = TypeVar("Result")
+EARLIEST, LATEST = 631_152_000.0, 4_102_444_800.0  # 1990 and 2100, in seconds since 1970
 
 
 def demo_data(settings: Settings, *, scale: float | None, seed: int | None, reset: bool) -> None:
@@ -62,8 +63,12 @@ def replace_database(settings: Settings, make: Callable[[Path], Result], *, keep
 @contextlib.contextmanager
 def only_user_of(settings: Settings, *, shared: bool = False) -> Iterator[None]:
     """Hold the data folder: many may serve from it, but nobody replaces its database meanwhile."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.data_dir / ".lock").open("w") as lock:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        held = (settings.data_dir / ".lock").open("w")
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR {settings.data_dir} cannot be written: {error}") from None
+    with held as lock:
         try:
             fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
@@ -103,15 +108,18 @@ def as_of(text: str | None, settings: Settings) -> float | None:
 
 
 def moment(text: str) -> float:
+    """Seconds since 1970 from ISO 8601 (UTC where it names no zone) or a number of seconds. Raises SettingsError."""
     with contextlib.suppress(ValueError):
-        return float(text)
-    try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(
-            f"--as-of {text!r} is no time; give ISO 8601 such as 2022-05-05T13:00:00Z, seconds since 1970, or now"
-        ) from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if EARLIEST <= seconds <= LATEST:
+            return seconds
+    raise SettingsError(
+        f"--as-of {text!r} is no time from 1990 to 2100; give ISO 8601 such as 2022-05-05T13:00:00Z, "
+        "seconds since 1970, or now"
+    )
 
 
 def with_demo_key(settings: Settings, *, make: bool) -> Settings:

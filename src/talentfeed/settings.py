@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from talentfeed.errors import SettingsError
+from talentfeed.errors import PatternError, SettingsError
 
 
 def _split(value: object) -> object:
@@ -27,8 +27,38 @@ def _zone(value: str) -> str:
 
 
 def _prefix(value: str) -> str:
+    if value == "/":  # no prefix: an empty variable counts as not set
+        return ""
     if value and (not value.startswith("/") or value.endswith("/")):
-        raise ValueError("a path prefix starts with / and does not end with it, such as /api")
+        raise ValueError("a path prefix starts with / and does not end with it, such as /api; / alone means none")
+    return value
+
+
+def _preset(value: str) -> str:
+    from talentfeed.ranking.presets import preset
+
+    try:
+        preset(value)
+    except PatternError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _pattern(value: str) -> str:
+    from talentfeed.ranking.feed import parse_pattern
+
+    try:
+        parse_pattern(value)
+    except PatternError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _keys(value: list[SecretStr]) -> list[SecretStr]:
+    for number, key in enumerate(value, 1):
+        text = key.get_secret_value()
+        if not (text.isascii() and text.isprintable() and " " not in text):
+            raise ValueError(f"key {number} (not shown) does not fit a header: use printable ASCII without blanks")
     return value
 
 
@@ -81,8 +111,10 @@ class Settings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="Address to listen on.")
     api_port: Port = Field(5002, description="Port to listen on.")
-    api_prefix: Annotated[str, BeforeValidator(_prefix)] = Field("/api", description="Path prefix of all API calls.")
-    admin_api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_split)] = Field(
+    api_prefix: Annotated[str, BeforeValidator(_prefix)] = Field(
+        "/api", description="Path prefix of all API calls; `/` = none."
+    )
+    admin_api_key: Annotated[list[SecretStr], NoDecode, BeforeValidator(_split), AfterValidator(_keys)] = Field(
         default_factory=list, description="Admin keys, comma-separated; each is valid. None = admin calls are refused."
     )
     cors_origins: CommaSeparated = Field(
@@ -98,8 +130,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("var"), description="Where the embedded database and the snapshots are kept.")
     blacklist_path: Path = Field(Path("data/blacklist.csv"), description="URLs never shown; reread on each build.")
-    preset: str = Field("classic", description="The named set of ranking weights.")
-    feed_pattern: str = Field(
+    preset: Annotated[str, AfterValidator(_preset)] = Field("classic", description="The named set of ranking weights.")
+    feed_pattern: Annotated[str, AfterValidator(_pattern)] = Field(
         "VMP AU AU VMP NU FW", description="Pools by slot, repeated; discover uses it without FW, flow is FW alone."
     )
     epsilon: float = Field(0.02, ge=0, le=1, description="Share of uniform exploration in each slot.")
@@ -154,6 +186,8 @@ def load(env_file: Path | None = Path("credentials/.env")) -> Settings:
             for problem in error.errors(include_input=False, include_url=False, include_context=False)
         ]
         raise SettingsError("\n".join(["These settings are wrong:", *(f"  {line}" for line in lines)])) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{env_file} cannot be read: {error}; mend it, or remove it") from None
 
 
 def reference() -> str:
