@@ -74,24 +74,24 @@ def show_build(report: Any) -> None:
     Console(stderr=True).print(table)
 
 
-def show_quality(quality: Any, targets: Mapping[str, tuple[float | None, float | None]], *, preset: str) -> None:
-    """The measured slates beside their targets, on stdout."""
+def show_quality(quality: Any, targets: Mapping[str, Any], *, preset: str) -> None:
+    """The measured slates beside their targets (`evaluation.slates.Target` by measure), on stdout."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{quality.feeds} first feeds, preset {preset}", title_justify="left")
     for name in ("measure", "target", "measured", ""):
         table.add_column(name, justify="left" if name == "measure" else "right")
-    for name, (least, most) in targets.items():
+    for name, target in targets.items():
         value = getattr(quality, name)
-        held = (least is None or value >= least) and (most is None or value <= most)
-        bound = "–".join(f"{100 * end:.0f}" for end in (least, most) if end is not None)
-        sign = "" if least is None and most is None else "✓" if held else "✗"
-        table.add_row(
-            name.replace("_", " "), f"{'' if most else '≥ '}{bound} %" if bound else "", f"{100 * value:.1f} %", sign
-        )
-    table.add_row("skill diversity, least feed", "≥ 60 %", f"{100 * quality.skill_diversity_min:.1f} %", "")
-    table.add_row("feeds with new content in band", "100 %", f"{100 * quality.new_content_in_band:.1f} %", "")
+        held = (target.least is None or value >= target.least) and (target.most is None or value <= target.most)
+        bound = "" if target.least is None else f"≥ {100 * target.least:.0f} %"
+        if target.most is not None:
+            bound = f"{100 * target.least:.0f}–{100 * target.most:.0f} %"
+        if target.aim is not None:
+            bound += f", aim {100 * target.aim:.0f} %"
+        sign = "" if not bound else "✓" if held else "✗"
+        table.add_row(name.replace("_", " "), bound, f"{100 * value:.1f} %", sign)
     for pool, share in quality.pools.items():
         table.add_row(f"places from {pool}", "", f"{100 * share:.1f} %", "")
     for change, count in quality.fallbacks.items():
