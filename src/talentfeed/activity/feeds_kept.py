@@ -12,7 +12,7 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from talentfeed.activity import keys
+from talentfeed.activity import answers, keys
 from talentfeed.activity.outbox import Outbox, ServedFeed
 from talentfeed.contracts import Event, FeedRequest, Ints, Kind, Pool
 from talentfeed.errors import StoreUnavailableError
@@ -188,5 +188,5 @@ class FeedsKept:
         try:
             payload: Any = await self._redis.get(keys.feed(feed_id))
         except (RedisError, OSError) as error:
-            raise StoreUnavailableError(f"Redis does not answer ({error or type(error).__name__})") from error
+            raise StoreUnavailableError(f"Redis does not answer ({answers.told(error)})") from error
         return None if payload is None else decode(payload)

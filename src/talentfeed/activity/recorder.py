@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from talentfeed.activity import codec, feeds_kept, keys, scripts
+from talentfeed.activity import answers, codec, feeds_kept, keys, scripts
 from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
 from talentfeed.activity.sessions import RECENT
 from talentfeed.contracts import CLIENT_EVENTS, Activity, EventType, Kind
@@ -26,7 +26,6 @@ FLOWS_KEPT = 200
 SESSION_ITEMS = 5_000  # the newest shown of a session; about 200 pages
 DRAIN = 32  # feeds stored in one step
 LONG = 64 * 4_096  # bytes of exclusions, as of 30,000 ids, from which on their encoding leaves the event loop alone
-TRANSIENT = (BusyLoadingError, OutOfMemoryError, ReadOnlyError)  # answers of a Redis that comes back
 
 
 class EventLog(Protocol):
@@ -138,13 +137,13 @@ class Recorder:
             try:
                 await self._served_script(keys=names, args=args)
             except (RedisError, OSError) as error:
-                if isinstance(error, ResponseError) and not isinstance(error, TRANSIENT):
+                if not answers.passes(error):
                     log.exception("Redis refuses %d served feeds; they are lost", len(feeds))
                     self._lose(feeds)
                     return
                 if not self._away:
                     self._away = True
-                    log.warning("Redis does not take served feeds (%s); they wait in memory", error)
+                    log.warning("Redis does not take served feeds (%s); they wait in memory", answers.told(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 1.0)
             else:
@@ -251,7 +250,8 @@ class Recorder:
                 return int(await self._report_script(keys=names, args=args))
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailableError(
-                f"Redis did not take the events ({error or type(error).__name__}); send them again"
+                f"Redis did not acknowledge the events ({answers.told(error)}); they may have been stored: send them "
+                "again with the same event_id"
             ) from error
 
     async def _commit(self, event_log: EventLog, payloads: Sequence[tuple[Activity, bytes, bytes]]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from talentfeed.activity import codec, keys
+from talentfeed.activity import answers, codec, keys
 from talentfeed.activity.outbox import Item, Outbox, ServedFeed
 from talentfeed.contracts import Event, Kind
 
@@ -84,7 +84,7 @@ class Sessions:
             self._closed_until = time.monotonic() + self._rest
             if not self._out:
                 self._out = True
-                log.warning("Redis does not answer (%s); feeds go on without sessions", error or type(error).__name__)
+                log.warning("Redis does not answer (%s); feeds go on without sessions", answers.told(error))
             return None
         if self._out:
             self._out, self._closed_until = False, 0.0

@@ -1,0 +1,37 @@
+"""What a Redis in trouble costs: nothing that may still be stored is given up."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.activity.parts import feed, reported
+from tests.contracts.backends import Backend, RedisServer
+
+from talentfeed.activity.outbox import Outbox
+from talentfeed.activity.recorder import Recorder
+from talentfeed.errors import StoreUnavailableError
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("setting", "value"), [("min-replicas-to-write", "1"), ("maxmemory", "1")])
+async def test_a_redis_that_refuses_writes_for_a_while_loses_no_served_feed(
+    redis_server: RedisServer, setting: str, value: str
+) -> None:
+    client = Backend("redis-server", real=redis_server).client()
+    await client.flushall()
+    recorder = Recorder(client, outbox=Outbox(capacity=100))
+    await recorder.start()
+    before: Any = await client.config_get(setting)
+    await client.config_set(setting, value)
+    try:
+        recorder.served(feed(7))
+        await asyncio.sleep(0.2)
+        with pytest.raises(StoreUnavailableError, match="may have been stored"):
+            await recorder.report([reported(7, "e")])
+    finally:
+        await client.config_set(setting, before[setting])
+    await recorder.stop()
+    assert recorder.lost_served == 0
+    assert await client.llen("user_activity:7") == 4
+    await client.aclose()
