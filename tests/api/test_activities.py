@@ -88,6 +88,7 @@ def test_while_an_event_cannot_be_stored_the_answer_is_503_and_when_to_come_agai
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "7"
     assert "10.1.2.3" not in response.text
+    assert "may have been stored: with the same event_id" in response.text
     assert "10.1.2.3" in caplog.text
 
 

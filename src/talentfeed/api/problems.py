@@ -99,7 +99,10 @@ async def on_unavailable(request: Request, error: Exception) -> Response:
     """An error of the service's own → 503. Its text names hosts and files: for our log, not for clients."""
     wait = error.retry_after if isinstance(error, StoreUnavailableError) else RETRY_AFTER_SECONDS
     log.warning("Request %s answered 503: %s", request.state.request_id, error)
-    refused = unavailable("service", f"the same request again after {wait} s; nothing of it was stored", wait=wait)
+    again = f"the same request again after {wait} s"
+    if request.url.path.endswith("/activities"):  # an answer that was lost: the store may have it
+        again += ". It may have been stored: with the same event_id an event is stored once, with another it is another"
+    refused = unavailable("service", again, wait=wait)
     return answer(refused.status, refused.problems, refused.headers)
 
 
