@@ -24,6 +24,7 @@ from talentfeed.ranking.presets import PoolWeights
 from talentfeed.ranking.scoring import N_MOVING, Fixed, Moment, Weights, score
 
 FIRST = 512  # rows of each pool that are scored before anything is pruned, measured
+WHOLE = 4_096  # videos up to which all are scored at once, measured
 _GROWTH = 3
 _SMALL = 32_768
 _MARGIN = 1e-9
@@ -55,6 +56,8 @@ class Boards:
     first: Facts  # (pools, FIRST) the first of each, the last repeated where there are fewer
     first_fixed: Fixed
     first_counts: Sequence[int]  # of each, those that are no repetition
+    whole: tuple[Facts, Fixed] | None  # (n,) and (pools, n) by row, where scoring all is faster than pruning
+    gate: Bools  # (n,)
     since: float  # bounds hold from this time on
     most_influence: float  # and for viewers of no more than this
 
@@ -98,6 +101,17 @@ class Boards:
                 np.stack([b.fixed.cross[:, 0, s] for b, s in zip(boards, span, strict=True)], axis=1),
             ),
             first_counts=counts,
+            whole=(
+                catalogue.facts(np.arange(len(gate))),
+                Fixed(
+                    np.stack([bandits[p].base + bonus[p] for p in pools]),
+                    np.stack([bandits[p].base_width for p in pools]),
+                    np.stack([bandits[p].cross for p in pools], axis=1),
+                ),
+            )
+            if len(gate) <= WHOLE
+            else None,
+            gate=gate,
             since=since,
             most_influence=most_influence,
         )
@@ -115,6 +129,8 @@ class Boards:
         prune: bool = True,
     ) -> list[tuple[Ints, Floats]]:
         """Rows and scores of each pool's best, best first; of equal scores the lower row."""
+        if self.whole:
+            return self._of_all(self.whole, moment, out, sizes)
         sound = prune and moment.now >= self.since and moment.taste.influence <= self.most_influence
         scores, new = score(self.first, self.first_fixed, self.weights, moment)
         free = ~out.take(self.first.rows)
@@ -138,6 +154,18 @@ class Boards:
                 block, scored = self._score(board, more, moment, out, number)
                 rows, values, done = np.concatenate([rows, block]), np.concatenate([values, scored]), more.stop
             found.append(_top(rows, values, sizes[number]))
+        return found
+
+    def _of_all(
+        self, whole: tuple[Facts, Fixed], moment: Moment, out: Bools, sizes: Sequence[int]
+    ) -> list[tuple[Ints, Floats]]:
+        scores, new = score(*whole, self.weights, moment)
+        free = ~out
+        kept = {Pool.POPULAR: free & self.gate, Pool.AFFINITY: free, Pool.FRESH: free & new}
+        found = []
+        for pool, values, size in zip(self.pools, scores, sizes, strict=True):
+            rows = kept[pool].nonzero()[0]
+            found.append(_top(rows, values.take(rows), size))
         return found
 
     def everything(self, moment: Moment) -> dict[Pool, Floats]:
@@ -165,11 +193,11 @@ class Boards:
 
 def _top(rows: Ints, values: Floats, size: int) -> tuple[Ints, Floats]:
     if len(values) > size:
-        high = values >= np.partition(values, len(values) - size)[len(values) - size]
-        rows, values = rows[high], values[high]
-    order = np.argsort(rows)
-    order = order[np.argsort(-values[order], kind="stable")[:size]]
-    return rows[order], values[order]
+        high = (values >= np.partition(values, len(values) - size)[len(values) - size]).nonzero()[0]
+        rows, values = rows.take(high), values.take(high)
+    order = rows.argsort()
+    order = order.take((-values.take(order)).argsort(kind="stable")[:size])
+    return rows.take(order), values.take(order)
 
 
 def _arrange(

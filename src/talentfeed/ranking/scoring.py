@@ -2,8 +2,8 @@
 
 With x = s + z (s the fixed columns, z the moving ones) theta^T x = theta^T s + theta^T z and
 x^T M x = s^T M s + z^T (2 M s) + z^T M z, M = A^-1: what s gives is kept, in three numbers and one for each moving
-column. The rest is elementwise with the sums written out, so a row's score has the same bits whatever rows are scored
-with it; a moving column that is 0 for all is left out, which adds exactly what 0 would.
+column. A row's score has the same bits whatever rows are scored with it: the rest is elementwise, but for M z and
+theta^T z, which are products of matrices of one and the same shape (see `_product`).
 
 Several pools are scored at once: arrays are (pools, videos), weights (pools, 1).
 """
@@ -22,7 +22,7 @@ from talentfeed.ranking.noise import Stream
 from talentfeed.ranking.presets import PoolWeights
 
 N_MOVING = len(MOVING)
-_INFLUENCE = MOVING.index(13)  # one number a request
+TILE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Weights:
     """What the pools make of the moving columns."""
 
     linear: Floats  # (N_MOVING, pools, 1) theta, and what the pool adds to similarity and match
-    square: Floats  # (N_MOVING, N_MOVING, pools, 1) M, off the diagonal twice
+    matrix: Floats  # (pools, 1, N_MOVING + 1, N_MOVING) M, and `linear` below it
     alpha: Floats  # (pools, 1), as the next three
     beta_variance: Floats
     recency: Floats
@@ -53,10 +53,10 @@ class Weights:
         linear = np.stack([bandit.theta for bandit in bandits], axis=-1)
         linear[SIMILARITY] += [pool.similarity for pool in pools]
         linear[MATCH] += [pool.match for pool in pools]
-        square = np.stack([bandit.inverse * (2.0 - np.eye(N_MOVING)) for bandit in bandits], axis=-1)
+        matrix = np.stack([np.vstack([bandit.inverse, linear[:, n]]) for n, bandit in enumerate(bandits)])
         return cls(
             linear=linear[..., None],
-            square=square[..., None],
+            matrix=matrix[:, None],
             alpha=_column([bandit.alpha for bandit in bandits]),
             beta_variance=_column([bandit.beta_variance for bandit in bandits]),
             recency=_column([pool.recency for pool in pools]),
@@ -70,7 +70,7 @@ class Weights:
         span = slice(pool, pool + 1)
         return Weights(
             self.linear[:, span],
-            self.square[:, :, span],
+            self.matrix[span],
             self.alpha[span],
             self.beta_variance[span],
             self.recency[span],
@@ -94,33 +94,21 @@ def score(facts: Facts, fixed: Fixed, weights: Weights, moment: Moment) -> tuple
     """Scores, and which are new: (pools, videos) both, or (videos,) of `facts` for the second."""
     age = youth(facts, moment.epoch, moment.now)
     z = _moving(facts, age, weights, moment)
-    mean, width = fixed.base.copy(), fixed.width.copy()
-    influence = moment.taste.influence
-    part, product = np.empty_like(mean), np.empty_like(mean)
-    for j, one in z:
-        square = weights.square[j]
-        np.multiply(square[j], one, out=part)
-        part += fixed.cross[j]
-        if influence:
-            part += square[_INFLUENCE] * influence
-        for k, other in z:
-            if k > j:
-                part += np.multiply(square[k], other, out=product)
-        part *= one
-        width += part
-        mean += np.multiply(weights.linear[j], one, out=product)
-    if influence:
-        np.multiply(fixed.cross[_INFLUENCE], influence, out=part)
-        part += weights.square[_INFLUENCE, _INFLUENCE] * (influence * influence)
-        width += part
-        mean += weights.linear[_INFLUENCE] * influence
+    pools, videos = fixed.base.shape
+    tiles = z.reshape(N_MOVING, z.shape[1], -1, TILE).transpose(1, 2, 0, 3)  # (pools or 1, tiles, N_MOVING, TILE)
+    products = _product(weights.matrix, tiles)
+    mean = products[:, :, N_MOVING].reshape(pools, -1)[:, :videos] + fixed.base
+    products = products[:, :, :N_MOVING]
+    products *= tiles
+    width = np.add.reduce(products, axis=2).reshape(pools, -1)[:, :videos] + fixed.width
+    width += np.add.reduce(fixed.cross * z[:, :, :videos], axis=0)
     np.maximum(width, 0.0, out=width)
-    mean += np.multiply(weights.beta_variance, width, out=product)
+    mean += weights.beta_variance * width
     np.sqrt(width, out=width)
     width *= weights.alpha
     mean += width
-    mean += np.multiply(weights.new, age.new, out=product)
-    mean += np.multiply(weights.recency, age.recency, out=product)
+    mean += weights.new * age.new
+    mean += weights.recency * age.recency
     for pool, wide in enumerate(weights.noise):
         if wide:
             counter = facts.counter if facts.counter.ndim == 1 else facts.counter[pool]
@@ -128,21 +116,58 @@ def score(facts: Facts, fixed: Fixed, weights: Weights, moment: Moment) -> tuple
     return mean, age.new
 
 
-def _moving(facts: Facts, age: Youth, weights: Weights, moment: Moment) -> list[tuple[int, Floats]]:
-    """The moving columns that are not 0 for all, by their number in MOVING; influence apart."""
+def _moving(facts: Facts, age: Youth, weights: Weights, moment: Moment) -> Floats:
+    """The moving columns, (N_MOVING, pools or 1, videos filled up to whole tiles)."""
     taste = moment.taste
-    wobble = noise.uniforms(moment.seed, Stream.FEATURE, facts.counter)
-    wobble *= weights.feature_noise
-    z: list[tuple[int, Floats | None]] = [
+    videos = facts.rows.shape[-1]
+    pools = facts.rows.shape[0] if facts.rows.ndim > 1 else 1
+    z = np.zeros((N_MOVING, pools, -(-videos // TILE) * TILE))
+    for column, values in (
         (0, age.boosted),
         (1, taste.similarity(facts)),
         (2, taste.match(facts)),
         (3, taste.city(facts)),
         (4, taste.connection(facts)),
-        (6, wobble),
-    ]
-    return [(number, one) for number, one in z if one is not None]
+        (5, taste.influence),
+        (6, noise.uniforms(moment.seed, Stream.FEATURE, facts.counter)),
+    ):
+        if values is not None:
+            z[column, :, :videos] = values
+    z[6] *= weights.feature_noise
+    return z
+
+
+def _product(matrix: Floats, tiles: Floats) -> Floats:
+    """(p, 1, m, 7) @ (p or 1, t, 7, TILE).
+
+    A library of linear algebra may round a column by where it stands in a matrix. In one of TILE columns this one does
+    not, which is tried out once for every column; else the sums are written out.
+    """
+    if _even:
+        product: Floats = np.matmul(matrix, tiles)
+        return product
+    total: Floats = matrix[..., 0, None] * tiles[..., 0, None, :]
+    for k in range(1, N_MOVING):
+        total += matrix[..., k, None] * tiles[..., k, None, :]
+    return total
+
+
+def _is_even() -> bool:
+    """Whether a product's columns have the same bits at every place of a tile, among any number of tiles."""
+    rng = np.random.default_rng(0)
+    for count in (1, 3):
+        matrix, columns = rng.normal(size=(2, 1, N_MOVING + 1, N_MOVING)), rng.normal(size=(8, N_MOVING, 1, 1, 1))
+        for column in columns:
+            z = np.ascontiguousarray(np.broadcast_to(column, (N_MOVING, 1, count, TILE))).transpose(1, 2, 0, 3)
+            products = np.matmul(matrix, z)
+            alone = np.matmul(matrix[1:], np.ascontiguousarray(z[:, :1]))[0, 0, :, :1]
+            if not ((products == products[:, :1, :, :1]).all() and (products[1] == alone).all()):
+                return False
+    return True
 
 
 def _column(values: Sequence[float]) -> Floats:
     return np.array(values, np.float64)[:, None]
+
+
+_even = _is_even()
