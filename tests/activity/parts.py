@@ -1,12 +1,11 @@
 """What the tests of activities make and look at."""
 
-import contextlib
 import json
-import sqlite3
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+from tests.contracts.platforms import Platform
 
 from talentfeed.activity import codec
 from talentfeed.activity.outbox import ServedFeed, ServedItem
@@ -45,19 +44,6 @@ def feed(
     return ServedFeed(user_id=user_id, endpoint=endpoint, feed_id=feed_id, session_id=session_id, at=at, items=items)
 
 
-def rows(database: Path) -> list[dict[str, Any]]:
-    """All of `activity_log`, in order."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute("SELECT * FROM activity_log ORDER BY id")]
-
-
-def event_ids(database: Path) -> list[str]:
+def event_ids(database: Platform) -> list[str]:
     """`event_id` of each row, sorted: what was stored, and how often."""
-    return sorted(json.loads(row["properties"])["event_id"] for row in rows(database))
-
-
-def ledger(database: Path) -> dict[str, int]:
-    """Batch id → rows."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        return dict(connection.execute('SELECT batch_id, "rows" FROM talentfeed_ledger'))
+    return sorted(json.loads(row["properties"])["event_id"] for row in database.rows())

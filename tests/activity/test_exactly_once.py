@@ -2,16 +2,14 @@
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import event_ids, ledger, reported
+from tests.activity.parts import event_ids, reported
 from tests.contracts.backends import Backend
+from tests.contracts.platforms import Platform
 
 from talentfeed.activity import keys
 from talentfeed.activity.batches import Batches
@@ -19,7 +17,7 @@ from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.errors import StoreUnavailableError
-from talentfeed.stores.database import ActivityLog, sqlite_url
+from talentfeed.stores.database import ActivityLog
 from talentfeed.stores.database import activity_log as table
 
 pytestmark = pytest.mark.anyio
@@ -79,12 +77,8 @@ def recorder(redis: Redis) -> Recorder:
 
 
 @pytest.fixture
-def poisoned(database: Path) -> Path:
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(
-            f"CREATE TRIGGER refuse BEFORE INSERT ON activity_log WHEN NEW.subject_id = {POISON} "
-            "BEGIN SELECT RAISE(ABORT, 'CHECK constraint failed: subject'); END"
-        )
+def poisoned(database: Platform) -> Platform:
+    database.refuse(f"NEW.subject_id = {POISON}")
     return database
 
 
@@ -108,7 +102,7 @@ async def set_aside(redis: Redis) -> list[str]:
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_flusher_that_dies_at_any_step_loses_and_doubles_nothing(
-    *, step: str, moment: str, recorder: Recorder, redis: Redis, activity_log: ActivityLog, poisoned: Path
+    *, step: str, moment: str, recorder: Recorder, redis: Redis, activity_log: ActivityLog, poisoned: Platform
 ) -> None:
     await recorder.report([reported(u, f"{u}-{n}", video_id=POISON if n == 2 else 1) for u in (1, 2) for n in range(4)])
     if step == "take_over":  # somebody died earlier
@@ -136,7 +130,7 @@ async def test_dying_inside_the_transaction_leaves_neither_ledger_nor_rows(
     recorder: Recorder,
     redis: Redis,
     activity_log: ActivityLog,
-    database: Path,
+    database: Platform,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real = ActivityLog._insert
@@ -152,7 +146,7 @@ async def test_dying_inside_the_transaction_leaves_neither_ledger_nor_rows(
         await Flusher(redis, activity_log, lease=LEASE).flush_all()
     monkeypatch.undo()
     assert event_ids(database) == []
-    assert ledger(database) == {}
+    assert database.ledger() == {}
     await flush_until_done(redis, activity_log)
     assert event_ids(database) == ["a", "b"]
 
@@ -160,7 +154,7 @@ async def test_dying_inside_the_transaction_leaves_neither_ledger_nor_rows(
 @pytest.mark.parametrize("step", ["claim", "write", "drop", "abandon", "split", "quarantine"])
 @pytest.mark.parametrize("moment", ["request", "answer"])
 async def test_a_lost_request_or_answer_is_mended_by_the_same_flusher_without_waiting_for_its_lease(
-    *, step: str, moment: str, recorder: Recorder, redis: Redis, activity_log: ActivityLog, poisoned: Path
+    *, step: str, moment: str, recorder: Recorder, redis: Redis, activity_log: ActivityLog, poisoned: Platform
 ) -> None:
     await recorder.report([reported(1, f"{n}", video_id=POISON if n == 2 else 1) for n in range(5)])
     flusher = Flusher(redis, Log(activity_log), lease=3600)
@@ -180,7 +174,7 @@ async def test_a_lost_request_or_answer_is_mended_by_the_same_flusher_without_wa
 
 
 async def test_an_event_that_arrives_between_claim_and_write_waits_for_the_next_flush(
-    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Path
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Platform
 ) -> None:
     await recorder.report([reported(1, "before")])
     flusher = Flusher(redis, Log(activity_log))
@@ -197,7 +191,7 @@ async def test_an_event_that_arrives_between_claim_and_write_waits_for_the_next_
 
 
 async def test_a_holder_that_was_thought_dead_commits_late_and_nothing_doubles(
-    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Path
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Platform
 ) -> None:
     await recorder.report([reported(1, f"{n}") for n in range(5)])
     slow = Flusher(redis, Log(activity_log), lease=0.01)
@@ -213,7 +207,7 @@ async def test_a_holder_that_was_thought_dead_commits_late_and_nothing_doubles(
 
 
 async def test_a_holder_that_was_thought_dead_cannot_write_whole_what_another_has_cut(
-    recorder: Recorder, redis: Redis, activity_log: ActivityLog, poisoned: Path
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, poisoned: Platform
 ) -> None:
     await recorder.report([reported(1, f"{n}", video_id=POISON if n == 2 else 1) for n in range(5)])
     slow = Flusher(redis, Log(activity_log), lease=0.01)
@@ -222,8 +216,7 @@ async def test_a_holder_that_was_thought_dead_cannot_write_whole_what_another_ha
         await asyncio.sleep(0.02)
         report = await Flusher(redis, activity_log, lease=60).flush_all()
         assert (report.flushed, report.quarantined) == (4, 1)
-        with closing(sqlite3.connect(poisoned)) as connection, connection:
-            connection.execute("DROP TRIGGER refuse")
+        poisoned.accept_again()
 
     at_step(slow, "write", another_cuts_it_and_then_the_poison_is_cured, nothing)
     await slow.flush_all()
@@ -231,7 +224,7 @@ async def test_a_holder_that_was_thought_dead_cannot_write_whole_what_another_ha
     assert await set_aside(redis) == ["2"]
 
 
-async def race(backend: Backend, database: Path, make_log: Callable[[], Any], *, n_events: int) -> list[str]:
+async def race(backend: Backend, database: Platform, make_log: Callable[[], Any], *, n_events: int) -> list[str]:
     """Three flushers whose leases run out all the time, two producers. → the acknowledged event ids."""
     acknowledged: list[str] = []
     producing = True
@@ -264,15 +257,15 @@ async def race(backend: Backend, database: Path, make_log: Callable[[], Any], *,
 
 
 async def test_three_flushers_racing_with_live_producers_store_each_event_once(
-    backend: Backend, activity_log: ActivityLog, database: Path
+    backend: Backend, activity_log: ActivityLog, database: Platform
 ) -> None:
-    acknowledged = await race(backend, database, lambda: ActivityLog(sqlite_url(database)), n_events=300)
+    acknowledged = await race(backend, database, database.log, n_events=300)
     assert event_ids(database) == acknowledged
     assert len(acknowledged) == 600
 
 
 async def test_without_the_ledger_the_same_race_doubles(
-    backend: Backend, activity_log: ActivityLog, database: Path
+    backend: Backend, activity_log: ActivityLog, database: Platform
 ) -> None:
     class NoLedger(ActivityLog):
         async def write(self, batch_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -280,7 +273,7 @@ async def test_without_the_ledger_the_same_race_doubles(
                 await connection.execute(table.insert(), list(rows))
             return True
 
-    acknowledged = await race(backend, database, lambda: NoLedger(sqlite_url(database)), n_events=300)
+    acknowledged = await race(backend, database, lambda: NoLedger(database.place), n_events=300)
     stored = event_ids(database)
     assert set(stored) == set(acknowledged)
     assert len(stored) > len(acknowledged)
@@ -288,7 +281,7 @@ async def test_without_the_ledger_the_same_race_doubles(
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_flushers_that_die_at_random_moments_over_and_over(
-    seed: int, recorder: Recorder, redis: Redis, activity_log: ActivityLog, poisoned: Path
+    seed: int, recorder: Recorder, redis: Redis, activity_log: ActivityLog, poisoned: Platform
 ) -> None:
     rng = random.Random(seed)
     acknowledged: list[str] = []

@@ -4,13 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import AT, event_ids, feed, ledger, reported, rows
+from tests.activity.parts import AT, event_ids, feed, reported
 from tests.contracts.backends import Backend, strings
+from tests.contracts.platforms import Platform
 
 from talentfeed.activity import codec, keys
 from talentfeed.activity.outbox import Outbox
@@ -18,7 +18,7 @@ from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.contracts import Activity
 from talentfeed.errors import RowsRefusedError, StoreUnavailableError
-from talentfeed.stores.database import ActivityLog, sqlite_url
+from talentfeed.stores.database import ActivityLog
 
 pytestmark = pytest.mark.anyio
 
@@ -255,21 +255,21 @@ def committing(redis: Redis, activity_log: ActivityLog) -> Recorder:
 
 
 async def test_in_process_an_event_is_in_the_database_when_it_is_acknowledged(
-    committing: Recorder, redis: Redis, database: Path
+    committing: Recorder, redis: Redis, database: Platform
 ) -> None:
     assert await committing.report([reported(7, "a"), reported(7, "b"), reported(7, "a")]) == 3
     assert event_ids(database) == ["a", "b"]
-    assert ledger(database) == {"event:7:a": 1, "event:7:b": 1}
+    assert database.ledger() == {"event:7:a": 1, "event:7:b": 1}
     assert len(await strings(redis, "recent:7")) == 2
     assert await redis.llen("user_activity:7") == 0, "nothing is left to flush"
 
 
 async def test_in_process_a_repeat_is_stored_once_also_after_a_restart(
-    committing: Recorder, redis: Redis, database: Path
+    committing: Recorder, redis: Redis, database: Platform
 ) -> None:
     await committing.report([reported(7, "a")])
     await redis.flushall()
-    again = ActivityLog(sqlite_url(database))
+    again = database.log()
     recorder = Recorder(redis, outbox=Outbox(capacity=100), event_log=again)
     assert await recorder.report([reported(7, "a"), reported(7, "b")]) == 2
     assert event_ids(database) == ["a", "b"]
@@ -291,7 +291,7 @@ async def test_in_process_events_are_warm_again_after_a_restart(
 
 
 async def test_in_process_one_event_that_the_database_refuses_stores_none(
-    committing: Recorder, redis: Redis, database: Path
+    committing: Recorder, redis: Redis, database: Platform
 ) -> None:
     class Refusing(codec.Rows):
         def row(self, payload: bytes | str) -> codec.Row:
@@ -301,29 +301,31 @@ async def test_in_process_one_event_that_the_database_refuses_stores_none(
     committing._rows = Refusing()
     with pytest.raises(RowsRefusedError):
         await committing.report([reported(7, "a"), reported(8, "b")])
-    assert rows(database) == []
-    assert ledger(database) == {}
+    assert database.rows() == []
+    assert database.ledger() == {}
     assert await redis.dbsize() == 0
     committing._rows = codec.Rows()
     assert await committing.report([reported(7, "a"), reported(8, "b")]) == 2
 
 
-async def test_in_process_reports_at_the_same_time_are_each_stored_once(committing: Recorder, database: Path) -> None:
+async def test_in_process_reports_at_the_same_time_are_each_stored_once(
+    committing: Recorder, database: Platform
+) -> None:
     same = [[reported(7, f"{n}") for n in range(start, start + 5)] for start in range(20)]
     assert sum(await asyncio.gather(*(committing.report(events) for events in same))) == 100
     assert event_ids(database) == sorted(str(n) for n in range(24))
 
 
 async def test_in_process_a_commit_that_redis_does_not_hear_of_is_still_acknowledged(
-    committing: Recorder, database: Path, backend: Backend
+    committing: Recorder, database: Platform, backend: Backend
 ) -> None:
     with backend.away():
         assert await committing.report([reported(7, "a")]) == 1
     assert event_ids(database) == ["a"]
 
 
-async def test_properties_are_the_activity_itself(committing: Recorder, database: Path) -> None:
+async def test_properties_are_the_activity_itself(committing: Recorder, database: Platform) -> None:
     like = reported(7, "a", event_type="rating", value=4.0, watch_ratio=0.5, feed_id="f" * 32)
     await committing.report([like])
-    properties: Mapping[str, Any] = json.loads(rows(database)[0]["properties"])
+    properties: Mapping[str, Any] = json.loads(database.rows()[0]["properties"])
     assert properties == json.loads(codec.encode(like))

@@ -1,6 +1,7 @@
 """Fixtures: real stores for each test. A conftest imports those it needs by name."""
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -10,10 +11,15 @@ import fakeredis
 import pytest
 import redis as blocking
 from redis.asyncio import Redis
+from tests.contracts import mysql_schema
 from tests.contracts.backends import Backend, RedisServer
+from tests.contracts.mariadb import MariaServer
+from tests.contracts.platforms import Platform
 
 from talentfeed.demo import schema
-from talentfeed.stores.database import ActivityLog, ledger_ddl, sqlite_url
+from talentfeed.stores.database import ActivityLog, ledger_ddl
+
+_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -57,12 +63,44 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(empty_database: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(empty_database, tmp_path / "platform.db"))
+def sqlite_platform(empty_database: Path, tmp_path: Path) -> Platform:
+    return Platform(path=Path(shutil.copy(empty_database, tmp_path / "platform.db")))
+
+
+@pytest.fixture(scope="session")
+def maria_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaServer]:
+    """Its own clock is not UTC's, as that of a platform's may be."""
+    server = MariaServer(tmp_path_factory.mktemp("mariadb"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
-async def activity_log(database: Path) -> AsyncIterator[ActivityLog]:
-    log = ActivityLog(sqlite_url(database))
+def maria_platform(maria_server: MariaServer) -> Iterator[Platform]:
+    """`activity_log` and our ledger, in a schema of their own."""
+    schema = f"t{next(_numbers)}"
+    mysql_schema.create(maria_server, schema, only_activity_log=True)
+    maria_server.execute(ledger_ddl("mysql"), database=schema)
+    yield Platform(server=maria_server, schema=schema)
+    maria_server.execute(f"DROP DATABASE {schema}")
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Platform:
+    platform: Platform = request.getfixturevalue("sqlite_platform" if request.param == "sqlite" else "maria_platform")
+    return platform
+
+
+@pytest.fixture
+def deployed_database(backend: Backend, request: pytest.FixtureRequest) -> Platform:
+    """As it is deployed: SQLite beside the in-process store, MariaDB beside a real Redis."""
+    platform: Platform = request.getfixturevalue("sqlite_platform" if backend.real is None else "maria_platform")
+    return platform
+
+
+@pytest.fixture
+async def activity_log(database: Platform) -> AsyncIterator[ActivityLog]:
+    log = database.log()
     yield log
     await log.close()

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL
-from tests.activity.parts import event_ids, ledger, reported, rows
+from tests.activity.parts import event_ids, reported
+from tests.contracts.platforms import Platform
 
 from talentfeed.activity.codec import Rows, encode
-from talentfeed.errors import RowsRefusedError, SourceError, StoreUnavailableError
+from talentfeed.errors import LedgerMissingError, RowsRefusedError, SourceError, StoreUnavailableError
 from talentfeed.stores.database import ActivityLog, ledger_ddl, sqlite_url
+from talentfeed.stores.mysql import Account
 
 pytestmark = pytest.mark.anyio
 
@@ -29,26 +31,38 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+def file_of(platform: Platform) -> Path:
+    assert platform.path is not None
+    return platform.path
+
+
+@pytest.fixture
+async def sqlite_log(sqlite_platform: Platform) -> AsyncIterator[ActivityLog]:
+    log = sqlite_platform.log()
+    yield log
+    await log.close()
+
+
 @contextlib.asynccontextmanager
-async def opened(url: URL, **more: Any) -> AsyncIterator[ActivityLog]:
-    log = ActivityLog(url, **more)
+async def opened(place: URL | Account, **more: Any) -> AsyncIterator[ActivityLog]:
+    log = ActivityLog(place, **more)
     try:
         yield log
     finally:
         await log.close()
 
 
-async def test_a_batch_is_written_once_whoever_writes_it(activity_log: ActivityLog, database: Path) -> None:
+async def test_a_batch_is_written_once_whoever_writes_it(activity_log: ActivityLog, database: Platform) -> None:
     assert await activity_log.write("b1", [row("a"), row("b")])
     assert not await activity_log.write("b1", [row("a"), row("b")])
-    async with opened(sqlite_url(database)) as other:
+    async with opened(database.place) as other:
         assert not await other.write("b1", [row("c")])
     assert event_ids(database) == ["a", "b"]
-    assert ledger(database) == {"b1": 2}
+    assert database.ledger() == {"b1": 2}
 
 
-async def test_the_same_batch_written_at_the_same_time_is_written_once(database: Path) -> None:
-    logs = [ActivityLog.sqlite(database) for _ in range(4)]
+async def test_the_same_batch_written_at_the_same_time_is_written_once(database: Platform) -> None:
+    logs = [database.log() for _ in range(4)]
     written = await asyncio.gather(*(log.write("b1", [row("a")]) for log in logs for _ in range(3)))
     assert sum(written) == 1
     assert event_ids(database) == ["a"]
@@ -56,52 +70,54 @@ async def test_the_same_batch_written_at_the_same_time_is_written_once(database:
         await log.close()
 
 
-async def test_one_refused_row_leaves_neither_rows_nor_ledger(activity_log: ActivityLog, database: Path) -> None:
-    with pytest.raises(RowsRefusedError, match="too large"):
+async def test_one_refused_row_leaves_neither_rows_nor_ledger(activity_log: ActivityLog, database: Platform) -> None:
+    with pytest.raises(RowsRefusedError, match=r"too large|Out of range"):
         await activity_log.write("b1", [row("a"), row("b", subject_id=2**70)])
     with pytest.raises(RowsRefusedError):
         await activity_log.write("b1", [row("a"), row("b", url="\ud800")])
-    with pytest.raises(RowsRefusedError, match="dict"):
-        await activity_log.write("b1", [row("a"), row("b", url={})])
-    assert rows(database) == []
-    assert ledger(database) == {}
+    assert database.rows() == []
+    assert database.ledger() == {}
     assert await activity_log.write("b1", [row("a")]), "the connection is clean again"
 
 
+async def test_what_cannot_be_a_parameter_is_a_refusal(sqlite_log: ActivityLog) -> None:
+    with pytest.raises(RowsRefusedError, match="dict"):
+        await sqlite_log.write("b1", [row("a"), row("b", url={})])
+
+
 async def test_a_constraint_of_the_platforms_table_is_a_refusal_and_not_a_repeat(
-    activity_log: ActivityLog, database: Path
+    activity_log: ActivityLog, database: Platform
 ) -> None:
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.execute("CREATE UNIQUE INDEX one_url ON activity_log (url)")
-    with pytest.raises(RowsRefusedError, match="UNIQUE"):
+    database.execute("CREATE UNIQUE INDEX one_causer ON activity_log (causer_id)")
+    with pytest.raises(RowsRefusedError, match=r"UNIQUE|Duplicate"):
         await activity_log.write("b1", [row("a"), row("b")])
-    assert ledger(database) == {}
+    assert database.ledger() == {}
 
 
-async def test_an_abandoned_batch_can_never_be_written(activity_log: ActivityLog, database: Path) -> None:
+async def test_an_abandoned_batch_can_never_be_written(activity_log: ActivityLog, database: Platform) -> None:
     assert await activity_log.abandon("b1")
     assert await activity_log.abandon("b1"), "may be repeated"
     with pytest.raises(RowsRefusedError, match="abandoned"):
         await activity_log.write("b1", [row("a")])
-    assert rows(database) == []
-    assert ledger(database) == {"b1": -1}
+    assert database.rows() == []
+    assert database.ledger() == {"b1": -1}
 
 
-async def test_a_written_batch_cannot_be_abandoned(activity_log: ActivityLog, database: Path) -> None:
+async def test_a_written_batch_cannot_be_abandoned(activity_log: ActivityLog, database: Platform) -> None:
     await activity_log.write("b1", [row("a")])
     assert not await activity_log.abandon("b1")
-    assert ledger(database) == {"b1": 1}
+    assert database.ledger() == {"b1": 1}
 
 
-async def test_events_the_ledger_has_are_left_out(activity_log: ActivityLog, database: Path) -> None:
+async def test_events_the_ledger_has_are_left_out(activity_log: ActivityLog, database: Platform) -> None:
     assert await activity_log.write_events({"event:1:a": row("a"), "event:1:b": row("b")}) == {"event:1:a", "event:1:b"}
     assert await activity_log.write_events({"event:1:b": row("b"), "event:1:c": row("c")}) == {"event:1:c"}
     assert await activity_log.write_events({}) == set()
     assert event_ids(database) == ["a", "b", "c"]
 
 
-async def test_events_written_at_the_same_time_by_two_processes_are_written_once(database: Path) -> None:
-    logs = [ActivityLog.sqlite(database) for _ in range(3)]
+async def test_events_written_at_the_same_time_by_two_processes_are_written_once(database: Platform) -> None:
+    logs = [database.log() for _ in range(3)]
     events = {f"event:1:{n}": row(str(n)) for n in range(1200)}
     new = await asyncio.gather(*(log.write_events(events) for log in logs))
     assert sorted(map(len, new)) == [0, 0, 1200]
@@ -110,24 +126,24 @@ async def test_events_written_at_the_same_time_by_two_processes_are_written_once
         await log.close()
 
 
-async def test_ids_that_differ_in_case_alone_are_two_events(activity_log: ActivityLog, database: Path) -> None:
+async def test_ids_that_differ_in_case_alone_are_two_events(activity_log: ActivityLog, database: Platform) -> None:
     await activity_log.write_events({"event:1:A": row("A"), "event:1:a": row("a")})
     assert event_ids(database) == ["A", "a"]
 
 
 async def test_a_commit_is_durable_and_the_platforms_readers_are_not_locked_out(
-    activity_log: ActivityLog, database: Path
+    sqlite_log: ActivityLog, sqlite_platform: Platform
 ) -> None:
-    async with activity_log._reading() as connection:
+    async with sqlite_log._reading() as connection:
         settings = {
             name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "synchronous", "busy_timeout")
         }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 5000}
-    with contextlib.closing(sqlite3.connect(database)) as reader:
+    with contextlib.closing(sqlite3.connect(file_of(sqlite_platform))) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM activity_log").fetchall()
-        assert await activity_log.write("b1", [row("a")])
+        assert await sqlite_log.write("b1", [row("a")])
 
 
 async def test_a_missing_file_is_named_and_not_created(tmp_path: Path) -> None:
@@ -147,61 +163,59 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None
             await log.ping()
 
 
-async def test_a_database_without_the_ledger_says_how_to_get_it(database: Path) -> None:
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.execute("DROP TABLE talentfeed_ledger")
-    async with opened(sqlite_url(database)) as log:
-        with pytest.raises(SourceError, match="talentfeed ledger"):
+async def test_a_database_without_the_ledger_says_how_to_get_it(database: Platform) -> None:
+    database.execute("DROP TABLE talentfeed_ledger")
+    async with opened(database.place) as log:
+        with pytest.raises(LedgerMissingError, match="talentfeed ledger"):
             await log.ping()
         await log.ensure_ledger()
         await log.ensure_ledger()
         await log.ping()
 
 
-async def test_a_locked_database_is_unavailable_and_works_again_afterwards(database: Path) -> None:
-    async with opened(sqlite_url(database), busy_seconds=0.05) as log:
+async def test_a_locked_database_is_unavailable_and_works_again_afterwards(database: Platform) -> None:
+    async with opened(database.place, busy_seconds=0.05) as log:
         await log.ping()
-        with contextlib.closing(sqlite3.connect(database)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreUnavailableError, match="locked") as caught:
+        with database.locked():
+            with pytest.raises(StoreUnavailableError, match=r"locked|Lock wait timeout") as caught:
                 await log.write("b1", [row("a")])
             assert caught.value.retry_after > 0
             await log.ping()
         assert await log.write("b1", [row("a")])
 
 
-async def test_a_read_only_database_is_unavailable(activity_log: ActivityLog, database: Path) -> None:
-    await activity_log.write("b0", [row("a")])  # makes it a WAL database
-    read_only = sqlite_url(database).update_query_dict({"mode": "ro"})
+async def test_a_read_only_database_is_unavailable(sqlite_log: ActivityLog, sqlite_platform: Platform) -> None:
+    await sqlite_log.write("b0", [row("a")])  # makes it a WAL database
+    read_only = sqlite_url(file_of(sqlite_platform)).update_query_dict({"mode": "ro"})
     async with opened(read_only) as log:
         await log.ping()
         with pytest.raises(StoreUnavailableError, match="readonly"):
             await log.write("b1", [row("b")])
-    assert event_ids(database) == ["a"]
+    assert event_ids(sqlite_platform) == ["a"]
 
 
 async def test_a_full_disk_is_unavailable_and_leaves_nothing_half_written(
-    activity_log: ActivityLog, database: Path
+    sqlite_log: ActivityLog, sqlite_platform: Platform
 ) -> None:
-    async with activity_log._reading() as connection:  # the page limit is the connection's, as a disk's is everybody's
+    async with sqlite_log._reading() as connection:  # the page limit is the connection's, as a disk's is everybody's
         pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar()
         await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
     with pytest.raises(StoreUnavailableError, match="full"):
-        await activity_log.write("b1", [row(str(n), url="x" * 5000) for n in range(100)])
-    assert rows(database) == []
-    assert ledger(database) == {}
+        await sqlite_log.write("b1", [row(str(n), url="x" * 5000) for n in range(100)])
+    assert sqlite_platform.rows() == []
+    assert sqlite_platform.ledger() == {}
 
 
-async def test_a_path_with_odd_characters_is_the_same_path(database: Path, tmp_path: Path) -> None:
-    odd = Path(shutil.move(database, tmp_path / "a b?c#d%20é;.db"))
+async def test_a_path_with_odd_characters_is_the_same_path(sqlite_platform: Platform, tmp_path: Path) -> None:
+    odd = Path(shutil.move(file_of(sqlite_platform), tmp_path / "a b?c#d%20é;.db"))
     async with opened(sqlite_url(odd)) as log:
         assert await log.write("b1", [row("a")])
-    assert event_ids(odd) == ["a"]
+    assert event_ids(Platform(path=odd)) == ["a"]
     assert {name.split(".db")[0] for name in names(tmp_path)} == {"a b?c#d%20é;"}
 
 
 async def test_recent_client_activities_are_those_that_clients_reported_since_then(
-    activity_log: ActivityLog, database: Path
+    activity_log: ActivityLog, database: Platform
 ) -> None:
     def at(event_id: str, when: str, **more: Any) -> dict[str, Any]:
         return Rows().row(encode(reported(1, event_id, timestamp=when, **more)))
@@ -229,7 +243,7 @@ async def test_recent_client_activities_are_those_that_clients_reported_since_th
 
 
 async def test_a_cancelled_write_is_written_or_not_and_the_next_one_works(
-    activity_log: ActivityLog, database: Path
+    activity_log: ActivityLog, database: Platform
 ) -> None:
     for n in range(20):
         task = asyncio.create_task(activity_log.write(f"b{n}", [row(f"{n}")]))
@@ -263,9 +277,11 @@ def test_a_ledger_for_an_unknown_database_is_refused_with_those_that_are_known()
         ledger_ddl("oracle")
 
 
-async def test_a_thousand_rows_are_written_in_one_short_transaction(activity_log: ActivityLog, database: Path) -> None:
+async def test_a_thousand_rows_are_written_in_one_short_transaction(
+    activity_log: ActivityLog, database: Platform
+) -> None:
     many = [row(str(n)) for n in range(1000)]
     began = time.perf_counter()
     await activity_log.write("b1", many)
     assert time.perf_counter() - began < 2.0
-    assert len(rows(database)) == 1000
+    assert len(database.rows()) == 1000

@@ -113,7 +113,9 @@ class ActivityLog:
         # SQLite has one writer: taking turns here is quicker than its polling for the lock.
         self._file = None if isinstance(place, Account) else sqlite_file(place)
         self._turn = None if isinstance(place, Account) else asyncio.Lock()
-        self._engine = mysql_engine(place) if isinstance(place, Account) else sqlite_engine(place, busy_seconds)
+        self._engine = (
+            mysql_engine(place, busy_seconds) if isinstance(place, Account) else sqlite_engine(place, busy_seconds)
+        )
 
     @classmethod
     def sqlite(cls, path: Path) -> "ActivityLog":

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from talentfeed.stores.mysql import LOCK_SECONDS, Account
 
-BUSY_SECONDS = 5.0  # how long a statement waits for another writer
+BUSY_SECONDS = LOCK_SECONDS  # how long a statement waits for another writer
 
 
 def sqlite_url(path: Path) -> URL:
@@ -26,17 +26,17 @@ def sqlite_file(url: URL) -> Path:
     return Path(unquote(urlsplit(database).path))
 
 
-def mysql_engine(account: Account) -> AsyncEngine:
+def mysql_engine(account: Account, busy_seconds: float = BUSY_SECONDS) -> AsyncEngine:
     """On MySQL or MariaDB. The password is handed to the driver apart: it is in no URL, so in no text."""
     return create_async_engine(
         "mysql+asyncmy://",
-        connect_args=account.arguments(),
+        connect_args=account.arguments(lock_seconds=busy_seconds),
         isolation_level="READ COMMITTED",  # an insert then locks its own row and no gap
         pool_pre_ping=True,
         pool_recycle=1800,
         pool_size=4,
         max_overflow=0,
-        pool_timeout=LOCK_SECONDS,
+        pool_timeout=busy_seconds,
     )
 
 

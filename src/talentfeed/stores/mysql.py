@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 CONNECT_SECONDS = 3.0
-LOCK_SECONDS = 5  # how long the server lets a statement wait for another's lock
+LOCK_SECONDS = 5.0  # how long the server lets a statement wait for another's lock
 # Whoever uses a connection gives up after this, by cancelling: the driver's own `read_timeout` first waits until all is
 # sent, which to a frozen server is never.
 ANSWER_SECONDS = 15.0
@@ -48,8 +48,9 @@ class Account:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"mysql://{who}@{host}:{self.port}/{quote(self.database, safe='')}?{urlencode(options)}"
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, *, lock_seconds: float = LOCK_SECONDS) -> dict[str, Any]:
         """For asyncmy. Times are UTC in such a session, and a value that does not fit is refused, not bent."""
+        wait = max(1, round(lock_seconds))
         return {
             "host": self.host,
             "port": self.port,
@@ -59,8 +60,8 @@ class Account:
             "charset": "utf8mb4",
             "connect_timeout": CONNECT_SECONDS,
             "ssl": None if self.ssl_ca is None else ssl.create_default_context(cafile=str(self.ssl_ca)),
-            "init_command": "SET time_zone = '+00:00', innodb_lock_wait_timeout = "
-            f"{LOCK_SECONDS}, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+            "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {wait}, lock_wait_timeout = {wait}, "
+            "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
         }
 
 
