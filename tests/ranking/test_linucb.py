@@ -1,5 +1,6 @@
 """The bandit's two verbs, and what they refuse."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -158,3 +159,43 @@ def test_splitting_the_columns_changes_no_score(seed: int, n: int) -> None:
     width = prepared.base_width + (z * (prepared.cross + prepared.inverse @ z)).sum(axis=0)
     split = prepared.base + prepared.theta @ z + prepared.alpha * np.sqrt(width) + prepared.beta_variance * width
     assert split == pytest.approx(whole, rel=1e-9, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    kinds=st.lists(st.sampled_from(["same", "tiny", "huge", "zero", "one column", "any"]), min_size=1, max_size=12),
+)
+def test_a_stays_positive_definite_under_any_sequence_of_updates(seed: int, kinds: list[str]) -> None:
+    rng = np.random.default_rng(seed)
+    state = linucb.initial()
+    for kind in kinds:
+        x = rng.uniform(-1, 1, (20, 18))
+        if kind == "same":
+            x[:] = 100.0 * np.sign(x[0])
+        elif kind == "one column":
+            x[:, 1:] = 0.0
+        else:
+            x *= {"tiny": 1e-160, "huge": 100.0, "zero": 0.0, "any": 1.0}[kind]
+        state = linucb.update_many(state, x, rng.choice([-100.0, 0.0, 100.0], 20))
+        assert np.array_equal(state.A, state.A.T)
+        np.linalg.cholesky(state.A)
+        known = linucb.derive(state)
+        assert np.linalg.eigvalsh(known.inverse).min() > 0
+        assert np.isfinite(known.theta).all()
+        assert np.isfinite(linucb.score(state, x, alpha=1e6, beta=1e6).ucb).all()
+
+
+def test_ten_thousand_updates_drift_no_further_than_1e_8_from_a_fresh_factorisation() -> None:
+    rng = np.random.default_rng(8)
+    x = rng.uniform(0, 1, (10_000, 18)) * rng.choice([0.1, 1.0, 5.0], 18)
+    rewards = rng.uniform(-1, 1, 10_000)
+    state = linucb.initial()
+    for start in range(0, 10_000, 500):
+        state = linucb.update_many(state, x[start : start + 500], rewards[start : start + 500])
+    known = linucb.derive(state)
+    rows = [[math.fsum((x[:, i] * x[:, j]).tolist()) + (i == j) for j in range(18)] for i in range(18)]
+    sums = [math.fsum((x[:, i] * rewards).tolist()) for i in range(18)]
+    inverse = np.linalg.inv(np.array(rows))
+    assert np.abs(known.inverse - inverse).max() < 1e-8
+    assert np.abs(known.theta - inverse @ np.array(sums)).max() < 1e-8

@@ -165,7 +165,7 @@ class Boards:
         found = []
         for pool, values, size in zip(self.pools, scores, sizes, strict=True):
             rows = kept[pool].nonzero()[0]
-            found.append(_top(rows, values.take(rows), size))
+            found.append(_top(rows, values.take(rows), size, ascending=True))
         return found
 
     def everything(self, moment: Moment) -> dict[Pool, Floats]:
@@ -191,12 +191,14 @@ class Boards:
         return rows[kept], values[0, kept]
 
 
-def _top(rows: Ints, values: Floats, size: int) -> tuple[Ints, Floats]:
+def _top(rows: Ints, values: Floats, size: int, *, ascending: bool = False) -> tuple[Ints, Floats]:
     if len(values) > size:
         high = (values >= np.partition(values, len(values) - size)[len(values) - size]).nonzero()[0]
         rows, values = rows.take(high), values.take(high)
-    order = rows.argsort()
-    order = order.take((-values.take(order)).argsort(kind="stable")[:size])
+    if not ascending:
+        order = rows.argsort()
+        rows, values = rows.take(order), values.take(order)
+    order = (-values).argsort(kind="stable")[:size]
     return rows.take(order), values.take(order)
 
 

@@ -29,12 +29,12 @@ from talentfeed.contracts import (
     Videos,
     Viewer,
 )
+from talentfeed.ranking.decay import RECENCY_DAYS, Decay, decayed_at
 from talentfeed.ranking.noise import counters
 
 MOVING = (1, 5, 6, 7, 8, 13, 17)  # recency, skill similarity, extended match, city, connection, influence, noise
 SIMILARITY, MATCH = MOVING.index(5), MOVING.index(6)
 
-_RECENCY_DAYS = 28.0
 _BOOST, _BOOST_DAYS = 1.5, 30.0
 _COSINE_SHARE, _WEIGHT_SHARE = 0.6, 0.4
 _BLANK_VIEWER, _BLANK_VIDEO = 0.5, 0.3
@@ -42,8 +42,6 @@ _BLANK_VIEWER, _BLANK_VIDEO = 0.5, 0.3
 _POINTS = np.repeat(np.array((15, 12, 10, 8), np.uint8), (N_SKILLS, N_KNOWLEDGES, N_TOOLS, N_LANGUAGES))
 _LANES = 16  # bytes in two 64-bit words: a video's points are added by two operations on words
 _EACH_BYTE, _TOP_BYTE = np.uint64(0x0101010101010101), np.uint64(56)
-_RECENCY_SECONDS = _RECENCY_DAYS * SECONDS_PER_DAY
-_MAX_EXPONENT = 700.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def ages(created_at: Floats, now: float) -> Ages:
     days = np.maximum(now - created_at, 0.0)
     days /= SECONDS_PER_DAY
     days[created_at == NO_DATE] = np.inf
-    recency = np.exp(days / -_RECENCY_DAYS)
+    recency = np.exp(days / -RECENCY_DAYS)
     return Ages(recency, recency * np.where(days <= _BOOST_DAYS, _BOOST, 1.0), days < NEW_DAYS, now)
 
 
@@ -124,8 +122,7 @@ class Catalogue:
             points[tokens[:, column]] = value
         points[NO_TOKEN] = 0
         length = videos.skill_norm
-        epoch = float(videos.created_at.max(initial=NO_DATE))
-        dated = np.where(videos.created_at == NO_DATE, -np.inf, videos.created_at)
+        decay = Decay.of(videos.created_at)
         return cls(
             similarity=skills.similarity,
             tokens=tokens,
@@ -133,9 +130,9 @@ class Catalogue:
             city=videos.city,
             creator=videos.creator,
             counter=counters(videos.id),
-            dated=dated,
-            decayed=np.exp((dated - epoch) / _RECENCY_SECONDS),
-            epoch=epoch,
+            dated=decay.dated,
+            decayed=decay.decayed,
+            epoch=decay.epoch,
             points=points,
             n_cities=int(videos.city.max(initial=0)) + 1,
             n_creators=n_creators,
@@ -169,10 +166,8 @@ class Youth:
 
 
 def youth(facts: Facts, epoch: float, now: float) -> Youth:
-    """exp(-d/28) as exp((created - epoch)/28) exp((epoch - now)/28): one multiplication a video."""
-    factor = math.exp(max(min((epoch - now) / _RECENCY_SECONDS, _MAX_EXPONENT), -_MAX_EXPONENT))
-    recency = facts.decayed * factor
-    np.minimum(recency, 1.0, out=recency)
+    """Of some videos, at a time."""
+    recency = decayed_at(facts.decayed, epoch, now)
     age = now - facts.dated
     boosted = recency * np.where(age <= _BOOST_DAYS * SECONDS_PER_DAY, _BOOST, 1.0)
     return Youth(recency, boosted, age < NEW_DAYS * SECONDS_PER_DAY)

@@ -23,6 +23,7 @@ from talentfeed.errors import PatternError, PolicyError
 from talentfeed.ranking import candidates, features, linucb, noise, pools, slate
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.board import Boards
+from talentfeed.ranking.decay import Decay
 from talentfeed.ranking.diversity import SkillIndex
 from talentfeed.ranking.masks import Ground
 from talentfeed.ranking.noise import Stream
@@ -46,6 +47,7 @@ class Ranker:
     skills: SkillIndex
     boards: Boards
     listings: Mapping[Kind, Listing]
+    flow_decay: Decay
     counters: Mapping[Kind, NDArray[np.uint64]]  # (items,) for the noise
 
 
@@ -95,6 +97,7 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
             Kind.VIDEO: Listing.of(videos.creator, by_creator, ground),
             Kind.FLOW: Listing.of(flows.creator, invert(flows.creator, snapshot.n_creators), Ground(len(flows.id))),
         },
+        flow_decay=Decay.of(flows.created_at),
         counters={Kind.VIDEO: catalogue.counter, Kind.FLOW: noise.counters(flows.id)},
     )
 
@@ -122,6 +125,7 @@ def rank(
     if Kind.FLOW in chosen:
         shortlists[Pool.FLOW] = _flow_pool(ranker, viewer, request, ~chosen[Kind.FLOW].out, now=now, seed=seed)
     numbers = noise.counters(np.arange(request.size))
+    explore, draw = noise.uniforms_of(chance, (Stream.EXPLORE, Stream.DRAW), numbers).tolist()
     slots, gave_way = slate.fill(
         slate.Table(
             offers={
@@ -133,8 +137,8 @@ def rank(
             pattern=list(islice(cycle(request.pattern), request.size)),
             recent_creators=request.recent_creators,
             epsilon=ranker.epsilon,
-            explore_uniforms=noise.uniforms(chance, Stream.EXPLORE, numbers).tolist(),
-            draw_uniforms=noise.uniforms(chance, Stream.DRAW, numbers).tolist(),
+            explore_uniforms=explore,
+            draw_uniforms=draw,
         )
     )
     removed = Counter[str]()
@@ -203,7 +207,7 @@ def video_scores(ranker: Ranker, viewer: Viewer, ages: features.Ages, seed: int)
 def flow_scores(ranker: Ranker, now: float, seed: int) -> Floats:
     """The score of every flow, (flows,)."""
     weights = ranker.preset.flow
-    recency = features.ages(ranker.snapshot.flows.created_at, now).recency
+    recency = ranker.flow_decay.at(now)
     return weights.noise * noise.uniforms(seed, Stream.FLOW, ranker.counters[Kind.FLOW]) + weights.recency * recency
 
 

@@ -5,6 +5,7 @@ large one. Both take the operators & | ^ ~; all else goes through their `Ground`
 mask except below an inversion: a complement is always met with a mask that has been made here.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,18 @@ class Ground:
             return bool(mask >> row & 1)
         return bool(int(mask[row >> 6]) >> (row & 63) & 1)
 
+    def first(self, mask: Mask, rows: Iterable[int]) -> int | None:
+        """The first of the rows that is in it."""
+        if self.small:
+            for row in rows:
+                if mask >> row & 1:
+                    return row
+            return None
+        for row in rows:
+            if int(mask[row >> 6]) >> (row & 63) & 1:
+                return row
+        return None
+
     def count(self, mask: Mask) -> int:
         """How many rows are in it."""
         return int(mask.bit_count()) if self.small else int(np.bitwise_count(mask).sum(dtype=np.int64))
@@ -104,11 +117,15 @@ class Ground:
         flags: Bytes = mask.view(np.uint8).take(rows >> 3) >> (rows & 7).astype(np.uint8)
         return flags & np.uint8(1)
 
+    def rows(self, mask: Mask) -> Ints:
+        """Its rows, ascending."""
+        packed = np.frombuffer(mask.to_bytes(self._bytes, "little"), np.uint8) if self.small else mask.view(np.uint8)
+        return np.flatnonzero(np.unpackbits(packed, bitorder="little"))
+
     def nth(self, mask: Mask, k: int) -> int:
         """Its row number k, in ascending order from 0."""
         if self.small:
-            packed = np.frombuffer(mask.to_bytes(self._bytes, "little"), np.uint8)
-            return int(np.flatnonzero(np.unpackbits(packed, bitorder="little"))[k])
+            return int(self.rows(mask)[k])
         reach = np.bitwise_count(mask).cumsum(dtype=np.int64)
         word = int(reach.searchsorted(k, side="right"))
         before = int(reach[word - 1]) if word else 0

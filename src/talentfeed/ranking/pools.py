@@ -21,13 +21,15 @@ class Best:
 
     order: Sequence[int]  # rows, best first
 
+    @property
+    def rows(self) -> Ints:
+        """All that it offers."""
+        return np.asarray(self.order, np.int64)
+
     def draw(self, ground: Ground, admissible: Mask, uniform: float) -> tuple[int, float] | None:  # noqa: ARG002
         """Row and its probability; None where nothing is admissible."""
-        has = ground.has
-        for row in self.order:
-            if has(admissible, row):
-                return row, 1.0
-        return None
+        row = ground.first(admissible, self.order)
+        return None if row is None else (row, 1.0)
 
     def probability(self, ground: Ground, admissible: Mask, row: int) -> float:
         """Of drawing that admissible row."""

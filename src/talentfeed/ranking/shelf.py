@@ -46,7 +46,9 @@ class Shelf:
         self.listing, self.ground = listing, ground
         self.seen_rows = seen
         self.seen: Mask = ground.of_rows(seen)  # already seen, not excluded, not served
-        self.unseen: Mask = ground.drop(ground.drop(ground.all(), excluded), seen)  # what rules 1 and 2 let stand
+        self.unseen: Mask = ground.all() & ~self.seen  # what rules 1 and 2 let stand
+        if len(excluded):
+            self.unseen = ground.drop(self.unseen, excluded)
         self.blocked: Mask = ground.of_rows(seen[:0])  # by creators in the window
         self.unseen_left = ground.n - len(excluded) - len(seen)
         self.seen_left = len(seen)
@@ -119,6 +121,10 @@ class Window:
             if times[creator] == 1:
                 for shelf in self._shelves.values():
                     shelf.block(creator)
+
+    def holds(self, creator: int) -> bool:
+        """Whether a creator stands in it."""
+        return self._times[creator] > 0
 
     def shrunk(self) -> dict[Kind, Mask]:
         """For each shelf what the largest smaller window lets stand that lets anything stand, seen or not.
