@@ -56,9 +56,11 @@ def text_of(value: Any) -> str | None:
 
 
 def seconds(value: Any, zone: str = "UTC") -> float | None:
-    text = text_of(value)
-    if text is None or not re.match(r"[0-9]{4}-", text):
+    text = (text_of(value) or "").upper()
+    if not re.match(r"[0-9]{4}(-|[0-9]{4}T)", text):
         return None
+    text = re.sub(r" *(UTC|GMT)$", "+00:00", text)
+    text = re.sub(r" +([+-][0-9:]+)$", r"\1", text)
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
@@ -73,13 +75,17 @@ def json_list(value: Any) -> tuple[list[str], bool, int]:
     if value is None or str(value).strip() == "null":
         return [], False, 0
     try:
-        found = json.loads(str(value))
+        found = json.loads(str(value), parse_constant=_no_json)
     except ValueError:
         return [], True, 0
     if not isinstance(found, list):
         return [], True, 0
     texts = [x for x in found if isinstance(x, str)]
     return texts, False, len(found) - len(texts)
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _plain(text: str) -> str:
@@ -103,11 +109,13 @@ def city_of(city: str | None, country: str | None) -> str:
 def is_test(text: str | None) -> bool:
     letters = unicodedata.normalize("NFKD", text or "")
     plain = "".join(c for c in letters if not unicodedata.combining(c)).casefold()
-    return bool({"prueba", "test"} & set(re.split(r"%[0-9a-f]{2}|[^a-z]", plain)))
+    words = re.sub(r"%[0-9a-f]{2}", " ", plain)
+    return bool(re.search(r"(?<![^\W_])(prueba|test)(?![^\W\d_])", words))
 
 
 def file_name(url: str | None) -> str:
-    return re.sub(r"[?#].*", "", url or "", flags=re.DOTALL).rsplit("/", 1)[-1]
+    address = re.sub(r"[?#].*", "", url or "", flags=re.DOTALL)
+    return re.sub(r"^([a-z][\w+.-]*:)?//[^/]*", "", address, flags=re.IGNORECASE).rstrip("/").rsplit("/", 1)[-1]
 
 
 class Cleaner:
@@ -242,10 +250,10 @@ class Cleaner:
         types = {"like": "save", "video_view": "view"}
         for row in self.rows["activity_log"]:
             stored = text_of(row["properties"]) or ""
-            if '"client"' not in stored:
+            if not stored or ('"client"' not in stored and row["log_name"] != "app"):
                 continue
             try:
-                said = json.loads(stored)
+                said = json.loads(stored, parse_constant=_no_json)
             except ValueError:
                 self.when(row["created_at"])
                 self.out.skipped["activity_log.bad_json"] += 1

@@ -241,3 +241,24 @@ def test_a_database_being_written_is_read_as_of_one_moment(tmp_path: Path) -> No
 def test_features_that_age_or_depend_on_the_viewer_are_zero(make: Callable[..., Report], tmp_path: Path) -> None:
     make(a_platform())
     assert not np.any(loaded(tmp_path).videos.features[:, [1, 5, 6, 7, 8, 13, 17]])
+
+
+def test_what_of_our_own_log_is_no_json_is_counted(make: Callable[..., Report]) -> None:
+    tables = a_platform()
+    stored = [
+        ("app", '{"source": "client", "event_type": "lik'),
+        ("app", '{"source": "cl'),
+        ("app", '{"source": "client", "event_type": "like", "value": NaN}'),
+        ("app", '{"source": "feed"}'),
+        ("app", ""),
+        ("app", None),
+        ("theirs", "no JSON, and none of ours"),
+    ]
+    tables["activity_log"] = [
+        {"id": i, "log_name": log_name, "subject_id": 11, "subject_type": RESUME, "causer_id": 4,
+         "properties": properties, "created_at": "2026-09-10 00:00:00"}
+        for i, (log_name, properties) in enumerate(stored)
+    ]  # fmt: skip
+    report = make(tables)
+    assert report.skipped == {"activity_log.bad_json": 3}
+    assert report.counts["interactions"] == 3

@@ -31,7 +31,8 @@ times = st.sampled_from(
         None, "", "2026-09-20 10:00:00", "2026-09-20T10:00:00Z", "2026-09-19T08:30:00.250Z", "2026-09-01", "2026-07-01",
         "2026-09-18T10:00:00+02:00", "2026-08-22", "2026-08-25 00:00:00.5", "2025-01-01", "0000-00-00 00:00:00",
         "yesterday",
-        "2031-01-01", "2026-09-21T14:15:00Z", "1969-07-20", "infinity", "2026-09-18T10:00:00-05:00",
+        "2031-01-01", "2026-09-21t14:15:00z", "20260917T103000Z", "2026-09-16 10:00:00 -0500",
+        "2026-09-15 10:00:00 UTC", "1969-07-20", "infinity", "2026-09-18T10:00:00-05:00",
     ]
 )  # fmt: skip
 words = [
@@ -56,17 +57,21 @@ json_lists = st.one_of(
     texts.map(json.dumps),
     texts.map(lambda t: json.dumps(t, ensure_ascii=False)),
     mixed.map(json.dumps),
-    st.sampled_from([None, "", "null", "{", '["a"', '{"a": ["b"]}', '"text"', "7", "[]", " [ ] ", "['a']"]),
+    st.sampled_from(
+        [None, "", "null", "{", '["a"', '{"a": ["b"]}', '"text"', "7", "[]", " [ ] ", "['a']", '["a",]', "[NaN]"]
+    ),
 )
 urls = st.sampled_from(
     [
         "https://v.test/a.mp4", "https://v.test/b.mp4", " https://v.test/a.mp4 ", "https://v.test/mi_prueba.mp4", None,
         "https://v.test/testimonio.mp4", "https://v.test/TEST-2.mp4", "https://v.test/test/c.mp4",
         "https://v.test/d.mp4?name=test", "https://bad.test/x.mp4", "https://v.test/una%20Pruéba.mp4",
-        "https://v.test/latest.mp4", " ",
+        "https://v.test/latest.mp4", " ", "https://test.example.com", "https://v.test/prueba/", "https://v.test/1test2.mp4",
     ]
 )  # fmt: skip
-names = st.sampled_from(["Reto", "Test", "una prueba!", "testimonios", "prueba2", "", None, "PRUÉBA final", "contest"])
+names = st.sampled_from(
+    ["Reto", "Test", "una prueba!", "testimonios", "prueba2", "", None, "PRUÉBA final", "contest", "2test"]
+)
 cities = st.sampled_from([None, "", "Bogota", "BOGOTÁ, D.C.", "Distrito Federal", "nuevo león", "Pueblo Raro", "N/A"])
 countries = st.sampled_from([None, "Colombia", "MEXICO", "Wakanda", "null"])
 deleted = st.sampled_from([None, None, None, None, "", "2026-01-01"])
@@ -85,6 +90,8 @@ reported = st.fixed_dictionaries(
         "note": st.just('"client"'),
     },
 )
+
+bad_json = st.sampled_from(['{"source": "client"', '{"source": "client", "value": NaN}', "{'source': 1}", "", None])
 
 
 def rows(ids: list[int] | None = None, **columns: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
@@ -124,7 +131,7 @@ PLATFORMS = st.fixed_dictionaries(
                 ),
                 st.fixed_dictionaries(
                     {"causer_id": users, "subject_id": flows, "subject_type": st.just(CHALLENGE), "created_at": times,
-                     "properties": st.one_of(reported.map(json.dumps), st.just('{"source": "client"'))}
+                     "properties": st.one_of(reported.map(json.dumps), bad_json)}
                 ),
             ),
             min_size=15,

@@ -10,13 +10,27 @@ from ibis.backends.duckdb import Backend
 
 CLOCK_SKEW = 300.0  # seconds that a clock may be ahead of ours
 
-# Letters end a word, digits, `_`, `-` and the like do not: `test1` and `my_test-2` are tests, `testimonio` is not.
+# A letter or a digit before it, or a letter after it, makes it another word: `my_test-2` and `test1` are tests,
+# `testimonio` and `12test34` are not.
 _ACCENTS = {"e": "eéèëê", "u": "uúùüû", "a": "aáàäâ"}
 _WORDS = "|".join("".join(f"[{_ACCENTS.get(c, c)}]\\pM*" for c in word) for word in ("prueba", "test"))
-TEST_WORD = rf"(?i)(^|%[0-9a-f]{{2}}|[^\pL\pM])({_WORDS})([^\pL\pM]|$)"
+TEST_WORD = rf"(?i)(^|%[0-9a-f]{{2}}|[^\pL\pM\pN])({_WORDS})([^\pL\pM]|$)"
 
-# A JSON array whose every element begins with a quote holds nothing but texts.
-_NOT_ALL_TEXT = r'[\[,]\s*[^"\s\]]'
+# A JSON array whose every element begins with a quote holds nothing but texts, and no comma too many.
+_NOT_ALL_TEXT = r'\[\s*[^"\s\]]|,\s*[^"\s]'
+# What the engine takes for JSON and is none: a comma before a bracket, numbers that are none.
+_NO_JSON = r"(?i),\s*[\]}]|(^|[\[,:])\s*-?(nan|inf)"
+_JSON_TEXT = r'"([^"\\]|\\.)*"'
+
+# Of a time in upper case: 1 day, 2 hours and minutes, 3 seconds, 4 UTC, 5-7 an offset's sign, hours and minutes.
+_TIME = (
+    r"^(\d{4}-\d{1,2}-\d{1,2})(?:[T ]\s*(\d{1,2}:\d{1,2})(?::(\d{1,2}(?:[.,]\d+)?)?)?)?"
+    r"\s*(?:(Z|UTC|GMT)|([+-])([01]\d|2[0-3])(?::?([0-5]\d))?)?$"
+)
+_BASIC_TIME = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?"
+# What the engine reads by itself, in a fraction of the time: without an offset, and with one.
+_PLAIN_TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?$"
+_PLACED_TIME = _PLAIN_TIME.removesuffix("$") + r"(Z|[+-]([01]\d|2[0-3])(:[0-5]\d)?)$"
 
 
 def null(dtype: str) -> ir.Scalar:
@@ -64,6 +78,12 @@ def seconds_of(text: str) -> float:
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def json_of(text: str) -> dt.json:
+    """The text as JSON; null where it is none: as the standard has it, not as the engine does."""
+    raise NotImplementedError(text)
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
 def texts_of(text: str) -> dt.Array(dt.string):  # type: ignore[valid-type]
     """A JSON array's texts, in order, as stored; null where it is no JSON array. What is no text is left out."""
     raise NotImplementedError(text)
@@ -81,45 +101,64 @@ def _stripped(x: ir.StringColumn, zone: str) -> ir.StringColumn:  # noqa: ARG001
 
 
 def _seconds_of(x: ir.StringColumn, zone: str) -> ir.FloatingColumn:
-    text = as_text(x)
-    # `infinity`, `epoch` and years of five digits are no times here
-    text = ibis.ifelse((text.length() <= 40) & (text.substr(4, 1) == "-"), text, null("string"))
-    clock = text.substr(10)
-    zulu = text.endswith("Z")
-    here = ibis.ifelse(zulu, text.substr(0, text.length() - 1).strip(), text)
-    local = _epoch(here.try_cast("timestamp"))
-    if zone != "UTC":
-        # the engine knows zones by name, after whole times only
-        whole = ibis.cases(
-            (~here.contains(":"), here + " 00:00:00"), (here.re_search(r"^[^:]*:[^:]*$"), here + ":00"), else_=here
-        )
-        local = ibis.ifelse(zulu, local, _epoch((whole + f" {zone}").try_cast("timestamp('UTC')")))
-    # a plain timestamp would ignore the offset
-    offset = clock.contains("+") | clock.contains("-")
-    seconds = ibis.ifelse(offset, _epoch(text.try_cast("timestamp('UTC')")), local)
+    seconds = ibis.cases(
+        (x.re_search(_PLAIN_TIME), _local(x, zone)),
+        (x.re_search(_PLACED_TIME), _epoch(x.try_cast("timestamp('UTC')"))),
+        else_=_spelled(as_text(x), zone),
+    )
     if zone == "UTC":
         # nearly all are `YYYY-MM-DD hh:mm:ss`: spare them the rest
-        usual = (x.length() == 19) & (x.substr(4, 1) == "-") & (x.substr(16, 1) == ":")
-        seconds = ibis.ifelse(usual, _epoch(x.try_cast("timestamp")), seconds)
+        usual = (x.length() == 19) & (x.substr(4, 1) == "-") & (x.substr(10, 1) == " ") & (x.substr(16, 1) == ":")
+        seconds = ibis.ifelse(usual, _local(x, zone), seconds)
     return ibis.greatest(seconds, ibis.literal(0.0)).nullif(0.0)
 
 
-def _epoch(time: ir.TimestampValue) -> ir.FloatingValue:
+def _spelled(text: ir.StringColumn, zone: str) -> ir.FloatingColumn:
+    """Any form of ISO 8601 to the minute or finer, or a day; with an offset, with `Z` or `UTC`, or in `zone`."""
+    text = ibis.ifelse(text.length() <= 40, text.upper(), null("string"))
+    text = text.re_replace(_BASIC_TIME, r"\1-\2-\3T\4:\5:\6")
+    text = ibis.ifelse(text.re_search(_TIME), text, null("string"))
+    day, clock, second, utc, sign, hours, minutes = (text.re_extract(_TIME, n) for n in range(1, 8))
+    whole = day + " " + ibis.ifelse(clock == "", "00:00", clock) + ":" + ibis.ifelse(second == "", "00", second)
+    whole = whole.replace(",", ".")
+    ahead = (hours.try_cast("int64") * 60 + minutes.try_cast("int64").fill_null(0)) * 60
+    return ibis.cases(
+        (sign == "+", _local(whole, "UTC") - ahead),
+        (sign == "-", _local(whole, "UTC") + ahead),
+        (utc != "", _local(whole, "UTC")),
+        else_=_local(whole, zone),
+    )
+
+
+def _local(whole: ir.StringColumn, zone: str) -> ir.FloatingColumn:
+    """Seconds of a whole time without an offset."""
+    if zone == "UTC":
+        return _epoch(whole.try_cast("timestamp"))
+    return _epoch((whole + f" {zone}").try_cast("timestamp('UTC')"))
+
+
+def _epoch(time: ir.TimestampColumn) -> ir.FloatingColumn:
     return time.epoch_seconds().cast("float64")
 
 
-def _texts_of(x: ir.StringColumn, zone: str) -> ir.ArrayColumn:  # noqa: ARG001
-    json = x.try_cast("json")
-    picked = json.try_cast("array<json>").map(lambda e: e.str).filter(lambda e: e.notnull())
-    return ibis.ifelse(x.re_search(_NOT_ALL_TEXT), picked, json.try_cast("array<string>"))
+def _json_of(x: ir.StringColumn, zone: str) -> ir.JSONColumn:  # noqa: ARG001
+    bare = ibis.ifelse(x.re_search(_NO_JSON), x.re_replace(_JSON_TEXT, '""'), "")
+    return ibis.ifelse(bare.re_search(_NO_JSON), null("string"), x).try_cast("json")
 
 
-def _n_mixed(x: ir.StringColumn, zone: str) -> ir.IntegerColumn:  # noqa: ARG001
+def _texts_of(x: ir.StringColumn, zone: str) -> ir.ArrayColumn:
+    picked = _json_of(x, zone).try_cast("array<json>").map(lambda e: e.str).filter(lambda e: e.notnull())
+    return ibis.ifelse(x.re_search(_NOT_ALL_TEXT), picked, x.try_cast("json").try_cast("array<string>"))
+
+
+def _n_mixed(x: ir.StringColumn, zone: str) -> ir.IntegerColumn:
     mixed = ibis.ifelse(x.re_search(_NOT_ALL_TEXT), x, null("string"))
-    return mixed.try_cast("json").try_cast("array<json>").length()
+    return _json_of(mixed, zone).try_cast("array<json>").length()
 
 
-FUNCTIONS = {"stripped": _stripped, "seconds_of": _seconds_of, "texts_of": _texts_of, "n_mixed": _n_mixed}
+FUNCTIONS = {
+    "stripped": _stripped, "seconds_of": _seconds_of, "json_of": _json_of, "texts_of": _texts_of, "n_mixed": _n_mixed,
+}  # fmt: skip
 
 
 def install(engine: Backend, zone: str) -> None:
@@ -140,8 +179,9 @@ def is_json_given(column: ir.Column) -> ir.BooleanColumn:
 
 
 def file_name(url: ir.StringColumn) -> ir.StringColumn:
-    """The last segment of a URL's path."""
-    return url.re_replace(r"[?#].*$", "").re_extract(r"([^/]*)$", 1)
+    """The last segment of a URL's path; none where it has no path."""
+    path = url.re_replace(r"(?s)[?#].*$", "").re_replace(r"^([A-Za-z][\w+.-]*:)?//[^/]*", "")
+    return path.re_extract(r"([^/]*)/*$", 1)
 
 
 def is_test(text: ir.StringColumn) -> ir.BooleanColumn:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from ibis import ir
 
 from talentfeed.contracts import SECONDS_PER_DAY
-from talentfeed.snapshot.clean import as_id, as_number, as_text, is_given, null
+from talentfeed.snapshot.clean import as_id, as_number, as_text, is_given, json_of, null
 from talentfeed.snapshot.workbench import Workbench, fate, kept
 
 MAX_RATING = 5.0
@@ -62,7 +62,7 @@ def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, st
 def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
     """What clients reported, of `activity_log`, in the same form. What the service itself recorded is left out."""
     rows = bench.load("raw_activity_log", raw)
-    rows = rows.mutate(json=rows.properties.cast("string").try_cast("json"), stored=as_text(rows.properties))
+    rows = rows.mutate(json=json_of(rows.properties.cast("string")), stored=as_text(rows.properties))
     unreadable = rows.json.isnull() & rows.stored.notnull()
     types = bench.load(
         "client_types", pa.table({"reported": list(CLIENT_TYPES), "interaction_type": list(CLIENT_TYPES.values())})

@@ -58,8 +58,9 @@ TABLES: Mapping[str, Wanted] = MappingProxyType(
         ),
         "user_connections": Wanted(("from_id", "to_id", "status", "created_at")),
         "activity_log": Wanted(
-            ("id", "subject_id", "subject_type", "causer_id", "properties", "created_at"),
-            where="properties LIKE '%\"client\"%'",
+            ("id", "log_name", "subject_id", "subject_type", "causer_id", "properties", "created_at"),
+            # what clients report, and what of our own log is no JSON, to be counted
+            where="properties LIKE '%\"client\"%' OR (log_name = 'app' AND NOT json_valid(properties))",
         ),
     }
 )  # fmt: skip
