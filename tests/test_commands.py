@@ -23,7 +23,7 @@ from talentfeed.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 BASTION = {"SSH_HOST": "b", "SSH_USER": "u", "SSH_KEY_PATH": "k", "SSH_KNOWN_HOSTS": "h"}
-COMMANDS = ("demo", "import", "build", "serve", "evaluate", "flush", "ledger", "settings")
+COMMANDS = ("demo", "import", "build", "serve", "evaluate", "flush", "ledger", "check", "settings")
 
 
 def free_port() -> int:
@@ -53,7 +53,7 @@ class Place:
             check=False,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, ready: tuple[int, ...] = (200,)) -> subprocess.Popen[str]:
         with (self.folder / "out.txt").open("w") as out, (self.folder / "err.txt").open("w") as err:
             command = [sys.executable, "-m", "talentfeed", *arguments]
             server = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=out, stderr=err, text=True)
@@ -62,7 +62,7 @@ class Place:
             if server.poll() is not None:
                 raise AssertionError((self.folder / "err.txt").read_text() + (self.folder / "out.txt").read_text())
             try:
-                if self.call("GET", "/health/ready")[0] == 200:
+                if self.call("GET", "/health/ready")[0] in ready:
                     return server
             except OSError:
                 time.sleep(0.05)

@@ -110,7 +110,7 @@ def build(
 
 @app.command()
 def serve(as_of: AsOf = None) -> None:
-    """Serve the feed on API_HOST:API_PORT. Builds first, in a child process, only when there is no snapshot.
+    """Serve the feed on API_HOST:API_PORT. Builds, in a child process, only when there is no snapshot.
 
     \b
     talentfeed serve
@@ -226,13 +226,31 @@ def ledger(
     settings = _start()
     import asyncio
 
+    from talentfeed.connections import create_ledger
     from talentfeed.stores.database import ledger_ddl
-    from talentfeed.wiring import create_ledger
 
     print(ledger_ddl("sqlite" if settings.mysql_host is None else "mysql"))
     if create:
         asyncio.run(create_ledger(settings))
         console.say("The ledger is there.")
+
+
+@app.command()
+def check() -> None:
+    """Test each connection and each right, and say in one line each what is wrong; then one JSON line.
+
+    \b
+    talentfeed check
+    """
+    settings = _start()
+    from talentfeed.checkup import check_all
+
+    findings = check_all(settings)
+    console.show_findings(findings)
+    wrong = sum(finding.state == "wrong" for finding in findings)
+    console.emit({"ok": not wrong, "checks": [dataclasses.asdict(finding) for finding in findings]})
+    if wrong:
+        sys.exit(1)
 
 
 @app.command()
@@ -287,7 +305,8 @@ def _serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
 
         service = wire(settings, as_of=as_of)  # what is wrong with the settings is said before the build
         listener = _listen(settings)
-        if store.current(settings.snapshot_dir) is None:
+        # with a platform's database, which may be away, the service starts and builds beside its requests
+        if store.current(settings.snapshot_dir) is None and settings.mysql_host is None:
             embedded.build_in_child(as_of)
         import uvicorn
 

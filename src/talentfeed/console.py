@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,13 @@ def show_replay(report: Mapping[str, Any]) -> None:
     for slot in report["slots"]:
         table.add_row(str(slot["place"]), f"{slot['type']} {slot['id']}", slot["pool"], f"{slot['probability']:.6f}")
     console.print(table)
+
+
+def show_findings(findings: Sequence[Any]) -> None:
+    """One line each, on stdout."""
+    sign = {"ok": "✓", "warning": "!", "wrong": "✗"}
+    for finding in findings:
+        sys.stdout.write(f"{sign[finding.state]} {finding.check}: {finding.text}\n")
 
 
 def admin_key_file(settings: Settings) -> Path:

@@ -94,7 +94,9 @@ class Settings(BaseSettings):
         None, description="A second account for `activity_log` and the ledger; unset = MYSQL_USER."
     )
     mysql_write_password: SecretStr = Field(SecretStr(""), description="Its password.")
-    db_timezone: Annotated[str, BeforeValidator(_zone)] = Field("UTC", description="Time zone of the database's times.")
+    db_timezone: Annotated[str, BeforeValidator(_zone)] = Field(
+        "UTC", description="Time zone of the database's times; MySQL's TIMESTAMP columns have none."
+    )
 
     redis_host: str | None = Field(None, description="Redis or Valkey 6+; unset = the in-process store.")
     redis_port: Port = Field(6379, description="Its port.")

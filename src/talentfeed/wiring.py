@@ -2,24 +2,22 @@
 
 import asyncio
 import contextlib
-import dataclasses
-import functools
 import importlib.util
 import logging
+import random
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from talentfeed.activity.codec import Rows
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
+from talentfeed.connections import Stores, open_stores, require_no_bastion, tables_opener
 from talentfeed.contracts import Policy, Snapshot
-from talentfeed.errors import SettingsError, TalentFeedError
+from talentfeed.errors import SnapshotError, TalentFeedError
 from talentfeed.evaluation.replay import Replayer, ReplayReport
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
 from talentfeed.ranking.presets import preset
@@ -32,6 +30,8 @@ log = logging.getLogger(__name__)
 
 OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a second, ten seconds of a slow Redis
 KEPT_SNAPSHOTS = 5  # versions that stay to roll back to, and to replay a feed from
+WARM_SECONDS = 3.0  # that a start waits for what clients reported before; later it is tried again beside the requests
+RETRY_SECONDS = 2.0
 SESSION_BUDGET = 0.02  # seconds that reading a session may take
 
 
@@ -60,7 +60,7 @@ class Service:
         self,
         settings: Settings,
         *,
-        stores: "Stores",
+        stores: Stores,
         live: LiveSnapshot[Ranker],
         sessions: Sessions,
         recorder: Recorder,
@@ -95,10 +95,12 @@ class Service:
         if self.settings.mysql_host is None:  # the platform's own database is its owners': `talentfeed ledger --create`
             await self._own_ledger()
         await self.recorder.start()
-        if self.stores.in_process:
-            await self._warm()
-        await self.flusher.start()
         self._tasks = [asyncio.create_task(self.live.watch())]
+        if self.stores.in_process and not await self._warm(patience=WARM_SECONDS):
+            self._tasks.append(asyncio.create_task(self._until_done(self._warm)))
+        await self.flusher.start()
+        if self.serving is None and self.settings.mysql_host is not None:
+            self._tasks.append(asyncio.create_task(self._until_done(self._first_snapshot)))
         if self.settings.reload_interval_seconds > 0:
             self._tasks.append(asyncio.create_task(self.live.reload_every(self.settings.reload_interval_seconds)))
 
@@ -108,13 +110,29 @@ class Service:
         except TalentFeedError as error:
             log.error("The ledger table cannot be made, so activities wait: %s", error)
 
-    async def _warm(self) -> None:
+    async def _warm(self, *, patience: float | None = None) -> bool:
         """What clients reported since the snapshot counts again after a restart of an in-process store."""
         since = self.serving.snapshot.manifest.watermark if self.serving else 0.0
         try:
-            await self.recorder.warm(await self.stores.activity_log.recent_client_activities(since))
-        except TalentFeedError as error:
-            log.warning("Client events since the last build could not be read back: %s", error)
+            async with asyncio.timeout(patience):
+                await self.recorder.warm(await self.stores.activity_log.recent_client_activities(since))
+        except (TalentFeedError, TimeoutError) as error:
+            log.warning("Client events since the last build cannot be read back yet: %s", error or "no answer")
+            return False
+        return True
+
+    async def _first_snapshot(self) -> bool:
+        """There is nothing to serve yet: build, be the platform's database away or empty meanwhile."""
+        with contextlib.suppress(SnapshotError):  # logged and kept in last_error by reload itself
+            await self.live.reload()
+        return self.serving is not None
+
+    @staticmethod
+    async def _until_done(work: Callable[[], Awaitable[bool]]) -> None:
+        pause = RETRY_SECONDS
+        while not await work():
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+            pause = min(2 * pause, 60.0)
 
     async def stop(self) -> None:
         """Drain what was recorded, flush it, close the connections."""
@@ -175,78 +193,6 @@ class Service:
         if self._down.pop(part, None) is not None:
             log.info("The %s answers again", part)
         return "ok"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
-    """The connections, made but not yet used."""
-
-    redis: Any
-    in_process: bool
-    activity_log: Any
-    rows: Rows
-
-
-def _require_no_bastion(settings: Settings) -> None:
-    """The bastion is not connected yet: say so rather than dial past it."""
-    if settings.ssh_host is not None:
-        raise SettingsError("SSH_HOST: set, but this version does not connect through a bastion yet; unset it")
-
-
-def reading_account(settings: Settings) -> Any:
-    """The `stores.mysql.Account` that reads the platform's tables; None: the embedded database."""
-    if settings.mysql_host is None:
-        return None
-    from talentfeed.stores.mysql import Account
-
-    return Account(
-        host=settings.mysql_host,
-        port=settings.mysql_port,
-        user=settings.mysql_user,
-        password=settings.mysql_password.get_secret_value(),
-        database=settings.mysql_db,
-        ssl_ca=settings.mysql_ssl_ca,
-    )
-
-
-def writing_account(settings: Settings) -> Any:
-    """The `stores.mysql.Account` that writes `activity_log` and the ledger; None: the embedded database."""
-    account = reading_account(settings)
-    if account is None or settings.mysql_write_user is None:
-        return account
-    return dataclasses.replace(
-        account,
-        user=settings.mysql_write_user,
-        password=settings.mysql_write_password.get_secret_value(),
-        settings="MYSQL_WRITE_USER and MYSQL_WRITE_PASSWORD",
-    )
-
-
-def open_stores(settings: Settings) -> Stores:
-    """Clients for what is written; they connect on first use. Raises SettingsError for what is not built yet."""
-    _require_no_bastion(settings)
-    from talentfeed.stores.database import ActivityLog, sqlite_url
-    from talentfeed.stores.redis import open_redis
-
-    redis = open_redis(
-        host=settings.redis_host,
-        port=settings.redis_port,
-        password=settings.redis_password.get_secret_value(),
-        scheme=settings.redis_scheme,
-        db=settings.redis_db,
-        ssl_ca=settings.redis_ssl_ca,
-    )
-    return Stores(
-        redis=redis,
-        in_process=settings.redis_host is None,
-        activity_log=ActivityLog(
-            writing_account(settings) or sqlite_url(settings.embedded_database), db_timezone=settings.db_timezone
-        ),
-        rows=Rows(
-            resume_subject_type=settings.resume_subject_type,
-            challenge_subject_type=settings.challenge_subject_type,
-        ),
-    )
 
 
 def make_flusher(settings: Settings, stores: Stores) -> Flusher:
@@ -317,18 +263,6 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
     )
 
 
-def _opener(settings: Settings) -> Callable[[], contextlib.AbstractContextManager[Any]]:
-    """What opens the platform's tables to be read."""
-    account = reading_account(settings)
-    if account is None:
-        from talentfeed.snapshot.source import open_sqlite
-
-        return functools.partial(open_sqlite, settings.embedded_database)
-    from talentfeed.stores.mysql_tables import open_mysql
-
-    return functools.partial(open_mysql, account, db_timezone=settings.db_timezone)
-
-
 def build_snapshot(
     settings: Settings, *, as_of: float | None, force: bool, progress: Callable[[str, float], None]
 ) -> Any:
@@ -336,13 +270,13 @@ def build_snapshot(
 
     Raises SourceError where the database cannot be read, SnapshotError where the result does not pass its checks.
     """
-    _require_no_bastion(settings)
+    require_no_bastion(settings)
     from talentfeed.snapshot.build import build
     from talentfeed.snapshot.source import Source
 
     report = build(
         Source(
-            database=_opener(settings),
+            database=tables_opener(settings),
             db_timezone=settings.db_timezone,
             resume_subject_type=settings.resume_subject_type,
             challenge_subject_type=settings.challenge_subject_type,
@@ -381,13 +315,4 @@ async def replay_once(settings: Settings, feed_id: str) -> ReplayReport | None:
         return await make_replayer(settings, FeedsKept(stores.redis)).report(feed_id)
     finally:
         await stores.redis.aclose()
-        await stores.activity_log.close()
-
-
-async def create_ledger(settings: Settings) -> None:
-    """Create the ledger table where it is not there yet."""
-    stores = open_stores(settings)
-    try:
-        await stores.activity_log.ensure_ledger()
-    finally:
         await stores.activity_log.close()

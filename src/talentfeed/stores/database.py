@@ -219,6 +219,12 @@ class ActivityLog:
             await connection.execute(sa.select(ledger.c.batch_id).limit(1))
             await connection.execute(sa.select(activity_log.c.id).limit(1))
 
+    async def attempt(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement that changes nothing, and take it back; → its rows. Raises as the rest does."""
+        async with self._reading() as connection:
+            found = await connection.exec_driver_sql(sql)
+            return [tuple(row) for row in found] if found.returns_rows else []
+
     async def close(self) -> None:
         """Let go of all connections, once what is being written is."""
         if self._writing:
