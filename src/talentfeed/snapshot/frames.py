@@ -27,7 +27,7 @@ class Frames:
     profiles: ir.Table  # user_id, skills, knowledges, tools, languages
     videos: ir.Table  # id, user_id, url, image, the lists, role_objectives, description, created_at, city,
     #                   creator_name, views, exhibited_count
-    interactions: ir.Table  # user_id, video_id, rating, at, interaction_type, watch_ratio
+    interactions: ir.Table  # user_id, video_id, rating, at, interaction_type, watch_ratio, superseded
     flow_interactions: ir.Table  # user_id, flow_id, at
     connections: ir.Table  # user_id, connected_user_id, at: both ways
     flows: ir.Table  # id, user_id, url, image, name, slug, ..., created_at, updated_at, status_at, city, creator_name
@@ -37,14 +37,19 @@ class Frames:
 
 def clean(bench: Workbench, raw: dict[str, pa.Table], *, blacklist: Path | None = None) -> Frames:
     """Clean all tables of `source.read`, which is emptied. No blacklist file is no error, but logged."""
-    urls = None if blacklist is None else items.listed_urls(blacklist)
-    if blacklist is not None and urls is None:
+    listed = None if blacklist is None else items.listed_urls(blacklist)
+    if blacklist is not None and listed is None:
         log.warning("blacklist %s: no such file; no URL is blacklisted", blacklist)
-    banned = bench.load("blacklist", pa.table({"url": pa.array(sorted(urls or ()), pa.string())}))
+    lines, urls = [line for line, _ in listed or ()], [url for _, url in listed or ()]
+    banned = bench.load(
+        "blacklist", pa.table({"line": pa.array(lines, pa.int64()), "url": pa.array(urls, pa.string())})
+    )
 
     everyone, users, profiles = items.people(bench, raw)
     videos = items.videos(bench, raw, everyone, users, banned)
     flows = items.flows(bench, raw, everyone, users, banned)
+    if blacklist is not None and listed:
+        items.log_idle(blacklist, banned, videos, flows)
     events = facts.events(bench, raw, users, videos, flows)
     connections = facts.connections(bench, raw["user_connections"], users)
     views, exhibited = facts.seen_counts(bench, raw, videos)

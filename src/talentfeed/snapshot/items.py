@@ -1,5 +1,9 @@
 """Users, videos and flows: rows as stored → cleaned, each with the reason why it is left out. SPEC 3."""
 
+import codecs
+import csv
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,9 +11,13 @@ import ibis
 import pyarrow as pa
 from ibis import ir
 
+from talentfeed.errors import SourceError
 from talentfeed.snapshot import cities
 from talentfeed.snapshot.clean import as_id, as_text, file_name, is_given, is_test
 from talentfeed.snapshot.workbench import Workbench, fate, kept
+
+log = logging.getLogger(__name__)
+_COMMENT = re.compile(r"\s#.*")
 
 
 def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.Table, ir.Table]:
@@ -21,7 +29,7 @@ def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.
         city=as_text(rows.city).fill_null(""),
         country=as_text(rows.country).fill_null(""),
         created_at=rows.created_at,
-        deleted=is_given(rows.deleted_at),
+        deleted=bench.gone(rows.deleted_at),
     )
     rows = bench.timed("users", rows, "created_at")
     everyone = bench.keep(
@@ -52,13 +60,43 @@ def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.
     return everyone, users, kept(profiles).drop("known")
 
 
-def listed_urls(path: Path) -> frozenset[str] | None:
-    """The blacklist: one URL a line, `#` comments. None where there is no such file."""
+def listed_urls(path: Path) -> list[tuple[int, str]] | None:
+    """The blacklist as (line, URL): one a line, or in its first cell; `#` comments. None where there is no such file.
+
+    A URL may hold commas: a line counts both whole and by its first cell. Raises SourceError where it is no text file.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        stored = path.read_bytes()
     except FileNotFoundError:
         return None
-    return frozenset(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    except OSError as error:
+        raise SourceError(f"blacklist {path}: cannot be read: {error.strerror}") from error
+    utf_16 = stored.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = stored.decode("utf-16" if utf_16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = stored.decode("latin-1")
+        log.warning("blacklist %s: it is not UTF-8; read as Latin-1", path)
+    if "\0" in text:
+        raise SourceError(f"blacklist {path}: it is no text; accepted: UTF-8, one URL a line")
+    listed = []
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = "" if line.lstrip().startswith("#") else _COMMENT.sub("", line).strip()
+        try:
+            cell = "".join(next(csv.reader([bare]), [])[:1]).strip()
+        except csv.Error as error:
+            raise SourceError(f"blacklist {path}: line {number}: {error}; accepted: one URL a line") from error
+        listed += [(number, url) for url in dict.fromkeys((bare, cell)) if url]
+    return listed
+
+
+def log_idle(path: Path, blacklist: ir.Table, *items: ir.Table) -> None:
+    """Say how many lines of the blacklist are the URL of no item: misspelt, or long gone."""
+    known = ibis.union(*(table.select("url") for table in items))
+    lines = blacklist.select("line").distinct()
+    idle = lines.anti_join(blacklist.semi_join(known, "url"), "line").count().to_pyarrow().as_py()
+    if idle:
+        log.info("blacklist %s: %d lines are the URL of no video or flow", path, idle)
 
 
 def unwanted(bench: Workbench, table: ir.Table, blacklist: ir.Table, status: str) -> list[tuple[ir.BooleanValue, str]]:
@@ -70,6 +108,7 @@ def unwanted(bench: Workbench, table: ir.Table, blacklist: ir.Table, status: str
         (table.url.isnull(), "without_url"),
         (table.url.isin(blacklist.url), "blacklisted"),
         (is_test(file_name(table.url)), "test_upload"),
+        (table.owner_fate == "after_as_of", "creator_after_as_of"),
         (table.owner_fate.notnull(), "creator_deleted"),
         (table.user_id.notnull() & table.owner_id.isnull(), "dangling_creator"),
         (bench.after(table.created_at), "after_as_of"),
@@ -92,7 +131,7 @@ def videos(
     rows = rows.select(
         "skills", "knowledges", "tools", "languages", "role_objectives", "created_at",
         id=as_id(rows.id), user_id=as_id(rows.user_id), url=as_text(rows.video), image=as_text(rows.image),
-        description=rows.description.cast("string"), status=as_text(rows.status), deleted=is_given(rows.deleted_at),
+        description=rows.description.cast("string"), status=as_text(rows.status), deleted=bench.gone(rows.deleted_at),
         skip_bad_creator_id=is_given(rows.user_id) & as_id(rows.user_id).isnull(),
     )  # fmt: skip
     rows = bench.listed("videos", rows, "skills", "knowledges", "tools", "languages", "role_objectives")
@@ -111,7 +150,7 @@ def flows(
         "interest_areas", "type_objectives", "created_at", "updated_at", "status_at",
         id=as_id(rows.id), user_id=as_id(rows.user_id), url=as_text(rows.video), image=as_text(rows.image),
         name=rows.name.cast("string"), slug=rows.slug.cast("string"), talent_type=as_text(rows.talent_type),
-        description=rows.description.cast("string"), status=as_text(rows.status), deleted=is_given(rows.deleted_at),
+        description=rows.description.cast("string"), status=as_text(rows.status), deleted=bench.gone(rows.deleted_at),
         skip_bad_creator_id=is_given(rows.user_id) & as_id(rows.user_id).isnull(),
     )  # fmt: skip
     rows = bench.listed("flows", rows, "interest_areas", "type_objectives")

@@ -87,6 +87,13 @@ class Workbench:
             return ibis.literal(False)
         return (time > self.as_of).fill_null(False)
 
+    def gone(self, deleted_at: ir.Column) -> ir.BooleanValue:
+        """Whether a row was deleted, by the day that the catalogue is built as of."""
+        deleted = is_given(deleted_at)
+        if self.as_of is None:
+            return deleted
+        return deleted & ~(seconds_of(deleted_at.cast("string")) > self.as_of).fill_null(False)
+
     def tally(self, name: str, table: ir.Table, by: str | None = None) -> None:
         """Count rows by `fate` (null = kept), and the `skip_…` values of those that are kept."""
         flags = [c for c in table.columns if c.startswith("skip_")]
