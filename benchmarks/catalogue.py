@@ -216,7 +216,8 @@ def _users(
         profile=(profile % n_tokens).astype(np.int32),
         history_start=_starts(actor, n),
         history_video=_pick(rng, pull, len(actor)).astype(np.int32),
-        history_liked=rng.random(len(actor)) < 0.7,
+        history_liked=(liked := rng.random(len(actor)) < 0.7),
+        history_kind=np.where(liked, 1, 3).astype(np.int8),  # a save, a view
         history_at=NOW - days * SECONDS_PER_DAY,
         flow_history_start=np.zeros(n + 1, np.int64),
         flow_history=np.zeros(0, np.int32),

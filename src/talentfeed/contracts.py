@@ -54,6 +54,7 @@ NO_DATE = 0.0  # an item without a date is old
 NEW_DAYS = 45.0  # a video younger than this is new
 SECONDS_PER_DAY = 86_400.0
 CREATOR_WINDOW = 12  # no creator twice within so many consecutive items
+HISTORY_KINDS = ("rating", "save", "match", "view", "share", "skip")  # codes of `Users.history_kind`
 HISTORY = 80  # a viewer's taste is read from so many newest interactions
 
 
@@ -145,6 +146,7 @@ class Users:
     history_start: Ints
     history_video: Indices  # row in `Videos`; newest first; all of a user's interactions, a video may recur
     history_liked: Bools  # rating >= 3, save, match, like, or a view of at least half
+    history_kind: NDArray[np.int8]  # what it was: a place in HISTORY_KINDS
     history_at: Floats  # NO_DATE where unknown
     flow_history_start: Ints
     flow_history: Indices  # row in `Flows`; newest first, distinct: flows the user has interacted with

@@ -138,6 +138,7 @@ def pack_users(
     profiles: tuple[Ints, Indices],
     history: tuple[Ints, Indices],
     liked: NDArray[np.bool_],
+    kind: NDArray[np.int8] | None = None,
     at: Floats,
     flow_history: tuple[Ints, Indices],
     connections: tuple[Ints, Indices],
@@ -151,6 +152,8 @@ def pack_users(
         history_start=history[0],
         history_video=history[1],
         history_liked=liked,
+        # a save and a view, unless said otherwise
+        history_kind=np.where(liked, 1, 3).astype(np.int8) if kind is None else kind,
         history_at=at,
         flow_history_start=flow_history[0],
         flow_history=flow_history[1],

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 RESUME = r"App\Interacpedia\Resumes\Resume"
 CHALLENGE = r"App\Interacpedia\Challenges\Challenge"
 DATA = Path(__file__).parents[2] / "src" / "talentfeed" / "snapshot" / "data"
+KINDS = ("rating", "save", "match", "view", "share", "skip")
 LIMITS = {"skills": 5, "knowledges": 3, "tools": 3, "languages": 3}
 DAY = 86_400.0
 
@@ -33,7 +34,7 @@ class Catalogue:
     users: dict[int, dict[str, Any]] = field(default_factory=dict)
     videos: dict[int, dict[str, Any]] = field(default_factory=dict)
     flows: dict[int, dict[str, Any]] = field(default_factory=dict)
-    history: dict[int, list[tuple[int, bool, float]]] = field(default_factory=dict)
+    history: dict[int, list[tuple[int, bool, float, str]]] = field(default_factory=dict)
     flow_history: dict[int, list[int]] = field(default_factory=dict)
     connections: dict[int, set[int]] = field(default_factory=dict)
     profiles: dict[int, list[tuple[str, str] | None]] = field(default_factory=dict)  # None: a skill no video has
@@ -139,6 +140,10 @@ class Cleaner:
     def too_late(self, stamp: float | None) -> bool:
         return self.as_of is not None and stamp is not None and stamp > self.as_of
 
+    def gone(self, row: Row) -> bool:
+        """Deleted, by the catalogue's day."""
+        return text_of(row["deleted_at"]) is not None and not self.too_late(seconds(row["deleted_at"], self.zone))
+
     def verdict(self, table: str, reason: str | None, dirt: Sequence[str | None]) -> bool:
         """Counts what was left out; True where the row stays."""
         if reason is not None:
@@ -152,13 +157,13 @@ class Cleaner:
         for row in self.rows["users"]:
             key = whole(row["id"])
             at, dirt = self.when(row["created_at"])
-            deleted = text_of(row["deleted_at"]) is not None
+            deleted = self.gone(row)
             reason = (
                 "missing_id" if key is None else "deleted" if deleted else "after_as_of" if self.too_late(at) else None
             )
             stays = self.verdict("users", reason, [dirt])
             if key is not None:
-                self.everyone[key] = {"stays": stays, "name": text_of(row["name"])}
+                self.everyone[key] = {"stays": stays, "reason": reason}
                 if stays:
                     self.out.users[key] = {"city": city_of(text_of(row["city"]), text_of(row["country"]))}
 
@@ -166,7 +171,7 @@ class Cleaner:
         url, owner = text_of(row["video"]), whole(row["user_id"])
         if whole(row["id"]) is None:
             return "missing_id"
-        if text_of(row["deleted_at"]) is not None:
+        if self.gone(row):
             return "deleted"
         if text_of(row["status"]) != status:
             return "not_published"
@@ -177,7 +182,7 @@ class Cleaner:
         if is_test(file_name(url)):
             return "test_upload"
         if owner is not None and owner in self.everyone and not self.everyone[owner]["stays"]:
-            return "creator_deleted"
+            return "creator_after_as_of" if self.everyone[owner]["reason"] == "after_as_of" else "creator_deleted"
         if owner is not None and owner not in self.everyone:
             return "dangling_creator"
         return "after_as_of" if self.too_late(at) else None
@@ -265,6 +270,9 @@ class Cleaner:
                 continue
             ids, on_flow = (row["causer_id"], row["subject_id"]), row["subject_type"] == CHALLENGE
             value, ratio = said.get("value"), said.get("watch_ratio")
+            extra = said.get("extra")
+            if ratio is None and isinstance(extra, dict) and _number(extra.get("reward")) is not None:
+                ratio = extra["reward"]
             self.fact("activity_log", row, ids, kind, value=value, ratio=ratio, is_flow=on_flow)
 
     def fact(
@@ -394,16 +402,22 @@ def _interactions(c: Cleaner) -> list[tuple[int, int, str, float, float, float]]
             reported[user, item, kind].append((when, log_id, rating, ratio))
         else:
             platform.append((user, item, kind, rating, ratio, when))
-    there = {fact[:3] for fact in platform}
+    outdated: set[int] = set()  # places of ratings that a client's newer one replaces
     for (user, item, kind), several in reported.items():
-        if (user, item, kind) not in there:
-            when, _, rating, _ = max(several)
+        when, _, rating, _ = max(several)
+        there = [i for i, fact in enumerate(platform) if fact[:3] == (user, item, kind)]
+        there.sort(key=lambda i: (platform[i][5], platform[i][3]))
+        if not there:
             platform.append((user, item, kind, rating, max(s[3] for s in several), when))
-    for user, item, kind, rating, ratio, when in platform:
-        liked = kind in ("save", "match") or (kind == "rating" and rating >= 3) or (kind == "view" and ratio >= 0.5)
-        c.out.history.setdefault(user, []).append((item, liked, when))
+        elif when > platform[there[-1]][5]:
+            platform[there[-1]] = (user, item, kind, rating, -1.0, when)
+            outdated.update(there[:-1] if kind == "rating" else [])
+    for i, (user, item, kind, rating, ratio, when) in enumerate(platform):
+        liked = kind in ("save", "match") or (kind == "rating" and rating >= 3 and i not in outdated)
+        liked = liked or (kind == "view" and ratio >= 0.5)
+        c.out.history.setdefault(user, []).append((item, liked, when, kind))
     for events in c.out.history.values():
-        events.sort(key=lambda h: (-h[2], -h[0], not h[1]))
+        events.sort(key=lambda h: (-h[2], -h[0], not h[1], KINDS.index(h[3])))
     for user, found in flows.items():
         c.out.flow_history[user] = sorted(found, key=lambda f: (-found[f], -f))
     return platform

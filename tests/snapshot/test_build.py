@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from tests.snapshot.platform import NOW, RESUME, Tables, a_platform, write
 
-from talentfeed.contracts import Snapshot
+from talentfeed.contracts import HISTORY_KINDS, Snapshot
 from talentfeed.errors import SnapshotError, SourceError
 from talentfeed.snapshot import store
 from talentfeed.snapshot.build import Report, build
@@ -262,3 +263,134 @@ def test_what_of_our_own_log_is_no_json_is_counted(make: Callable[..., Report]) 
     report = make(tables)
     assert report.skipped == {"activity_log.bad_json": 3}
     assert report.counts["interactions"] == 3
+
+
+def test_a_line_of_the_blacklist_is_its_first_cell_without_quotes_and_comment(
+    make: Callable[..., Report], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tables = a_platform()
+    tables["resumes"][3]["video"] = "https://v.test/a,b.mp4"
+    listed = tmp_path / "blacklist.csv"
+    listed.write_text(
+        '"https://v.test/11.mp4",spam\nhttps://v.test/12.mp4 # asked for\r\n"https://v.test/13.mp4"\n'
+        "https://v.test/a,b.mp4\nhttps://v.test/none.mp4\n#https://v.test/60.mp4\n",
+        encoding="utf-8",
+    )
+    with caplog.at_level(logging.INFO):
+        report = make(tables, blacklist=listed)
+    assert (report.counts["videos"], report.counts["flows"]) == (0, 2)
+    assert caplog.text.count("1 lines are the URL of no video or flow") == 1
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_blacklist_in_another_encoding_still_bans(make: Callable[..., Report], tmp_path: Path, encoding: str) -> None:
+    listed = tmp_path / "blacklist.csv"
+    listed.write_text("# v\u00eddeos prohibidos\nhttps://v.test/11.mp4\n", encoding=encoding)
+    assert make(a_platform(), blacklist=listed).skipped["resumes.blacklisted"] == 1
+
+
+def test_a_blacklist_that_is_no_text_file_is_named(make: Callable[..., Report], tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(SourceError, match=r"folder\.csv: cannot be read: Is a directory"):
+        make(a_platform(), blacklist=tmp_path / "folder.csv")
+    (tmp_path / "packed.csv").write_bytes("https://v.test/11.mp4".encode("utf-16-le"))
+    with pytest.raises(SourceError, match=r"packed\.csv: it is no text"):
+        make(a_platform(), blacklist=tmp_path / "packed.csv")
+
+
+def test_what_was_deleted_after_the_day_existed_on_it(make: Callable[..., Report]) -> None:
+    tables = a_platform()
+    tables["users"][3]["deleted_at"] = "2026-09-15 00:00:00"
+    tables["users"][2]["deleted_at"] = "2026-09-01 00:00:00"
+    tables["resumes"][0]["deleted_at"] = "2026-09-15 00:00:00"
+    tables["users"][1]["created_at"] = "2026-09-16 00:00:00"
+    report = make(tables, as_of=1_789_344_000.0)  # 2026-09-14
+    assert (report.counts["users"], report.counts["videos"]) == (3, 2)
+    assert {k: n for k, n in report.skipped.items() if k.startswith(("users", "resumes.", "challenges"))} == {
+        "users.deleted": 1,
+        "users.after_as_of": 1,
+        "resumes.creator_deleted": 1,
+        "resumes.creator_after_as_of": 1,
+        "challenges.creator_after_as_of": 1,
+    }
+
+
+def history_of(snapshot: Snapshot, user_id: int) -> list[tuple[int, str, bool, float]]:
+    """(video id, what, liked, at), newest first."""
+    u = snapshot.users
+    row = u.id.tolist().index(user_id)
+    return [
+        (
+            int(snapshot.videos.id[u.history_video[i]]),
+            HISTORY_KINDS[u.history_kind[i]],
+            bool(u.history_liked[i]),
+            float(u.history_at[i]),
+        )
+        for i in range(u.history_start[row], u.history_start[row + 1])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("platform", "client", "expected"),
+    [
+        ([(2, "2026-09-01")], (5, "2026-09-20"), (5.0, [True])),
+        ([(5, "2026-09-01")], (2, "2026-09-20"), (2.0, [False])),
+        ([(2, "2026-09-20")], (5, "2026-09-01"), (2.0, [False])),
+        ([(5, None)], (1, "2026-09-01"), (1.0, [False])),
+        ([(5, "2026-08-01"), (4, "2026-09-01")], (1, "2026-09-20"), (3.0, [False, False])),
+        ([(5, "2026-08-01"), (1, "2026-09-01")], (4, "2026-08-15"), (3.0, [False, True])),
+    ],
+)
+def test_of_the_platforms_and_the_clients_rating_the_newest_wins_and_they_count_once(
+    make: Callable[..., Report],
+    tmp_path: Path,
+    platform: list[tuple[int, str | None]],
+    client: tuple[int, str],
+    expected: tuple[float, list[bool]],
+) -> None:
+    mean, liked = expected
+    tables = a_platform()
+    tables["team_feedbacks"] = [
+        {**tables["team_feedbacks"][0], "user_id": 5, "value": value, "created_at": at} for value, at in platform
+    ]
+    said = {"event_type": "rating", "source": "client", "value": client[0]}
+    tables["activity_log"] = [
+        {"id": 1, "subject_id": 11, "subject_type": RESUME, "causer_id": 5, "created_at": client[1],
+         "properties": json.dumps(said)}
+    ]  # fmt: skip
+    make(tables)
+    snapshot = loaded(tmp_path)
+    assert snapshot.videos.features[0, 10] == pytest.approx(mean / 5)
+    assert snapshot.videos.features[0, 14] == pytest.approx(len(platform) / (len(platform) + 1))
+    history = history_of(snapshot, 5)
+    assert [(what, likes) for _, what, likes, _ in history] == [("rating", likes) for likes in liked]
+    newest = max(at for at in (client[1], *(at for _, at in platform)) if at)
+    assert history[0][3] == datetime.fromisoformat(f"{newest}T00:00:00+00:00").timestamp()
+
+
+def test_a_save_reported_again_is_as_new_as_the_report(make: Callable[..., Report], tmp_path: Path) -> None:
+    tables = a_platform()
+    tables["activity_log"] = [
+        {"id": 1, "subject_id": 11, "subject_type": RESUME, "causer_id": 3, "created_at": "2026-09-20 10:00:00",
+         "properties": json.dumps({"event_type": "like", "source": "client"})}
+    ]  # fmt: skip
+    assert make(tables).counts["interactions"] == 3
+    assert history_of(loaded(tmp_path), 3)[0] == (11, "save", True, 1_789_898_400.0)
+
+
+def test_an_impression_of_unknown_watching_is_liked_by_its_reward(make: Callable[..., Report], tmp_path: Path) -> None:
+    tables = a_platform()
+    said: list[dict[str, Any]] = [
+        {"extra": {"reward": 0.5}},
+        {"extra": {"reward": 0.49}},
+        {"extra": {"reward": 1}, "watch_ratio": 0.2},
+        {"extra": {"reward": 0}, "watch_ratio": 0.8},
+    ]
+    tables["activity_log"] = [
+        {"id": i, "subject_id": 11 + i, "subject_type": RESUME, "causer_id": 5, "created_at": "2026-09-10 00:00:00",
+         "properties": json.dumps({"event_type": "video_view", "source": "client", **what})}
+        for i, what in enumerate(said)
+    ]  # fmt: skip
+    make(tables)
+    liked = {video: likes for video, _, likes, _ in history_of(loaded(tmp_path), 5)}
+    assert liked == {11: True, 12: False, 13: False, 14: True}

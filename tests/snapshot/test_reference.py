@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.reference.scores import Catalogue, reference
 from tests.snapshot.platform import CHALLENGE, NOW, RESUME, Tables, write
 
-from talentfeed.contracts import Snapshot
+from talentfeed.contracts import HISTORY_KINDS, Snapshot
 from talentfeed.snapshot.frames import clean
 from talentfeed.snapshot.pack import pack
 from talentfeed.snapshot.source import Source, open_sqlite, read
@@ -74,7 +74,7 @@ names = st.sampled_from(
 )
 cities = st.sampled_from([None, "", "Bogota", "BOGOTÁ, D.C.", "Distrito Federal", "nuevo león", "Pueblo Raro", "N/A"])
 countries = st.sampled_from([None, "Colombia", "MEXICO", "Wakanda", "null"])
-deleted = st.sampled_from([None, None, None, None, "", "2026-01-01"])
+deleted = st.sampled_from([None, None, None, None, "", "2026-01-01", "2026-09-10 10:00:00", "gone"])
 ratings = st.one_of(st.sampled_from([0, -1, 1, 3, 4.5, 5, 7, None, "x", 1e300]), st.floats(0.01, 6))
 statuses = st.sampled_from(["send", "send", "send", "draft", None])
 reported = st.fixed_dictionaries(
@@ -88,6 +88,7 @@ reported = st.fixed_dictionaries(
         "value": st.sampled_from([1, 3.5, 5, 9, 0, "4", "x", None, True]),
         "watch_ratio": st.sampled_from([0, 0.2, 0.5, 1.7, -1, None, "0.9", "x"]),
         "note": st.just('"client"'),
+        "extra": st.sampled_from([{"reward": 1}, {"reward": 0.4}, {}, "x", None]),
     },
 )
 
@@ -213,6 +214,7 @@ def agree(snapshot: Snapshot, expected: Catalogue) -> None:
             v.id[segment(u.history_start, u.history_video, row)].tolist(),
             segment(u.history_start, u.history_liked, row),
             segment(u.history_start, u.history_at, row),
+            [HISTORY_KINDS[kind] for kind in segment(u.history_start, u.history_kind, row)],
             strict=True,
         )
         assert list(history) == expected.history.get(key, [])

@@ -95,6 +95,7 @@ def _bad_shapes(snapshot: Snapshot) -> Iterator[str]:
         ("users.city", users.city, users.id.shape),
         ("users.creator", users.creator, users.id.shape),
         ("users.history_liked", users.history_liked, users.history_video.shape),
+        ("users.history_kind", users.history_kind, users.history_video.shape),
         ("users.history_at", users.history_at, users.history_video.shape),
         ("skills.similarity", snapshot.skills.similarity, (snapshot.skills.n, snapshot.skills.n)),
     ):

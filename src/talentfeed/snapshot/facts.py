@@ -73,6 +73,8 @@ def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
         from_client=rows.json["source"].str == "client",
         value_text=rows.json["value"].cast("string"),
         ratio_text=rows.json["watch_ratio"].cast("string"),
+        # imported data may know how an impression went, but not how long it was watched
+        reward_text=rows.json["extra"]["reward"].cast("string"),
         subject=as_text(rows.subject_type),
     )
     ours = rows.subject.isin((bench.source.resume_subject_type, bench.source.challenge_subject_type))
@@ -89,10 +91,11 @@ def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
         else_=NOTICED,
     )
     good_ratio = ibis.ifelse(ratio >= 0, ratio, null("float64"))
+    watched = ibis.ifelse(_json_given(rows.ratio_text), good_ratio, _json_number(rows.reward_text))
     return rows.select(
         origin=ibis.literal("activity_log"), row_id=as_id(rows.id), user_id=as_id(rows.causer_id),
         item_id=as_id(rows.subject_id), is_flow=rows.subject == bench.source.challenge_subject_type,
-        interaction_type=rows.interaction_type, rating=worth, watch_ratio=good_ratio, at=rows.created_at,
+        interaction_type=rows.interaction_type, rating=worth, watch_ratio=watched, at=rows.created_at,
         own_fate=ibis.cases(
             (rows.unreadable, "bad_json"), (is_rating, rated["own_fate"]), else_=null("string")
         ),
@@ -216,25 +219,47 @@ def _on_videos(bench: Workbench, rows: ir.Table, items: ir.Table) -> ir.Table:
 
 
 def interactions(events: ir.Table, watermark: float) -> tuple[ir.Table, ir.Table]:
-    """(user_id, video_id, rating, at, interaction_type, watch_ratio), (user_id, flow_id, at).
+    """(user_id, video_id, rating, at, interaction_type, watch_ratio, superseded), (user_id, flow_id, at).
 
-    A client's report counts once per user, video and type, with its newest rating and time and its longest watch, and
-    only where the platform's own tables have none. Views, shares and skips count for 30 days.
+    A client's report is one fact per user, video and type, with its newest rating and time and its longest watch. Where
+    the platform's own tables have it too it adds nothing, but a newer time and rating replace those of the newest row;
+    `superseded` marks the ratings before it. Views, shares and skips count for 30 days.
     """
     rows = kept(events)
     recent = rows.at >= watermark - RECENT_DAYS * SECONDS_PER_DAY
     rows = rows.filter((~rows.interaction_type.isin(PASSING)) | recent.fill_null(False))
-    columns = ("user_id", "video_id", "rating", "at", "interaction_type", "watch_ratio")
-    platform = rows.filter((rows.origin != "activity_log") & ~rows.is_flow).mutate(video_id=rows.item_id)
-    client = rows.filter((rows.origin == "activity_log") & ~rows.is_flow).mutate(video_id=rows.item_id)
+    columns = ("user_id", "video_id", "rating", "at", "interaction_type", "watch_ratio", "superseded")
+    facts = rows.filter(~rows.is_flow).mutate(video_id=rows.item_id, superseded=ibis.literal(False))
     per_fact = ["user_id", "video_id", "interaction_type"]
+    client = facts.filter(facts.origin == "activity_log")
     client = client.mutate(
         place=ibis.row_number().over(
             group_by=per_fact, order_by=[client["at"].fill_null(0.0).desc(), client.row_id.desc()]
         ),
         watch_ratio=client.watch_ratio.max().over(group_by=per_fact),
     )
-    client = client.filter(client.place == 0).anti_join(platform, per_fact)
+    client = client.filter(client.place == 0)
+    platform = _with_news(facts.filter(facts.origin != "activity_log"), client, per_fact)
+    alone = client.anti_join(platform, per_fact)
     flow_rows = rows.filter(rows.is_flow)
     flow_rows = flow_rows.group_by("user_id", flow_id=flow_rows.item_id).aggregate(at=flow_rows["at"].max())
-    return ibis.union(platform.select(*columns), client.select(*columns)), flow_rows
+    return ibis.union(platform.select(*columns), alone.select(*columns)), flow_rows
+
+
+def _with_news(platform: ir.Table, client: ir.Table, per_fact: list[str]) -> ir.Table:
+    """The platform's rows; of each fact the newest takes the client's time and rating where those are newer."""
+    news = client.select(*per_fact, news_at="at", news_rating="rating")
+    platform = platform.mutate(
+        place=ibis.row_number().over(
+            group_by=per_fact, order_by=[platform["at"].fill_null(0.0).desc(), platform.rating.desc()]
+        ),
+        newest=platform["at"].fill_null(0.0).max().over(group_by=per_fact),
+    )
+    rows = platform.left_join(news, per_fact)
+    newer = (rows.news_at > rows.newest).fill_null(False)
+    replaced = newer & (rows.place == 0)
+    return rows.mutate(
+        at=ibis.ifelse(replaced, rows.news_at, rows["at"]),
+        rating=ibis.ifelse(replaced, rows.news_rating, rows.rating),
+        superseded=newer & (rows.place > 0) & (rows.interaction_type == "rating"),
+    )

@@ -248,7 +248,7 @@ def _users(
 
     h = _columns(tables.history)
     owner, video, at, liked = _rows(ids, h["user_id"]), _rows(video_ids, h["video_id"]), _times(h["at"]), h["liked"]
-    newest = np.lexsort((~liked.astype(np.bool_), -video, -at, owner))
+    newest = np.lexsort((h["kind"], ~liked.astype(np.bool_), -video, -at, owner))
     history_start = _row_starts(owner, ids)
 
     f = _columns(tables.flow_history)
@@ -266,6 +266,7 @@ def _users(
         history_start=history_start,
         history_video=video[newest].astype(np.int32),
         history_liked=liked[newest].astype(np.bool_),
+        history_kind=h["kind"][newest].astype(np.int8),
         history_at=at[newest],
         flow_history_start=_row_starts(flow_owner, ids),
         flow_history=flow[newest_flow].astype(np.int32),

@@ -9,7 +9,7 @@ import ibis
 import pyarrow as pa
 from ibis import ir
 
-from talentfeed.contracts import N_KNOWLEDGES, N_LANGUAGES, N_SKILLS, N_TOOLS
+from talentfeed.contracts import HISTORY_KINDS, N_KNOWLEDGES, N_LANGUAGES, N_SKILLS, N_TOOLS
 from talentfeed.snapshot.clean import null
 from talentfeed.snapshot.frames import Frames
 from talentfeed.snapshot.workbench import Workbench
@@ -33,7 +33,7 @@ class Tables:
     video_tokens: ir.Table  # video_id, kind, place (0..), token
     cooccurrence: ir.Table  # one, other (token ids of skills), videos: how many have both
     profiles: ir.Table  # user_id, token (-1: a skill that no video has), distinct but for -1
-    history: ir.Table  # user_id, video_id, at, liked
+    history: ir.Table  # user_id, video_id, at, kind (place in HISTORY_KINDS), liked
     flow_history: ir.Table  # user_id, flow_id, at
     connections: ir.Table  # user_id, connected_user_id
 
@@ -61,9 +61,16 @@ def derive(bench: Workbench, frames: Frames) -> Tables:
             "user_id",
             "video_id",
             at=interactions["at"],
+            kind=interactions.interaction_type.cases(
+                *((name, code) for code, name in enumerate(HISTORY_KINDS)), else_=null("int8")
+            ).cast("int8"),
             liked=(
                 interactions.interaction_type.isin(LIKED_TYPES)
-                | ((interactions.interaction_type == "rating") & (interactions.rating >= LIKED_RATING))
+                | (
+                    (interactions.interaction_type == "rating")
+                    & (interactions.rating >= LIKED_RATING)
+                    & ~interactions.superseded
+                )
                 | ((interactions.interaction_type == "view") & (interactions.watch_ratio >= LIKED_WATCH))
             ).fill_null(False),
         ),
