@@ -17,6 +17,7 @@ from talentfeed.contracts import (
     Slot,
 )
 
+SPARE = 2  # creators of new videos more than needed from which on none of their other items waits
 # leave the rest of rule 5's upper bound to the fresh slots; keep rule 5; keep rule 4
 _Rules = tuple[bool, bool, bool]
 _ALL: tuple[_Rules, ...] = ((True, True, True), (False, True, True))
@@ -47,6 +48,7 @@ class _Bounds:
 
     kept_for_fresh: bool | None
     only: bool | None
+    needed: int = 0  # new videos that the rest of the feed must bring
 
 
 @dataclass
@@ -114,7 +116,15 @@ class Filling:
             return None
 
         free = {kind: unseen[kind] & ~blocked[kind] for kind in kinds}
-        slot = attempt(free, _ALL + _FEWER) or oldest({kind: left[kind] & ~blocked[kind] for kind in kinds})
+        slot = None
+        if bounds.needed > 0:
+            makers = np.unique(self.sides[Kind.VIDEO].creator[free[Kind.VIDEO] & self.new])
+            if 0 < len(makers) <= bounds.needed + SPARE:
+                waits = np.isin(self.sides[kinds[0]].creator, makers)
+                if kinds[0] is Kind.VIDEO:
+                    waits &= ~self.new
+                slot = attempt({kinds[0]: free[kinds[0]] & ~waits}, _ALL[:1])
+        slot = slot or attempt(free, _ALL + _FEWER) or oldest({kind: left[kind] & ~blocked[kind] for kind in kinds})
         if slot is None:
             shrunk = self._shrunk(left)
             slot = attempt({kind: shrunk[kind] & unseen[kind] for kind in kinds}, _ALL + _FEWER) or oldest(shrunk)
@@ -207,7 +217,7 @@ class Filling:
         kept = only
         if only is None and planned is not Pool.FRESH and self.served_new + behind.count(Pool.FRESH) >= high:
             kept = False
-        return _Bounds(kept, only)
+        return _Bounds(kept, only, low - self.served_new)
 
     def _serve(self, kind: Kind, row: int) -> None:
         self.sides[kind].gone[row] = True

@@ -234,7 +234,14 @@ class Judge:
         if slot.kind is Kind.VIDEO:
             facts |= {"skill_diversity"} if self.feed.not_diverse(row) else set()
             facts |= {"new_content"} if {not self.feed.new(row)} & self._only(slot) else set()
-        return facts
+        return facts | ({"new_content"} if self._waits(slot, row) else set())
+
+    def _waits(self, slot: Slot, row: int) -> bool:
+        """Whether it waits for its creator's new video."""
+        if slot.kind is Kind.VIDEO and self.feed.new(row):
+            return False
+        rest = self.plan[len(self.feed.served) :]
+        return self.feed.creator((slot.kind, row)) in self.feed.waiting(rest, self.kinds)
 
     def _why_not(self, slot: Slot, row: int) -> str | None:
         """The first reason against it while all rules hold; None: it may stand."""
@@ -247,13 +254,29 @@ class Judge:
             return "already_seen"
         if self.feed.places_since(item) < 12:
             return "creator_window"
+        waits = "new_content" if self._spares(slot) and self._waits(slot, row) else None
         if slot.kind is Kind.FLOW:
-            return None
+            return waits
         if self.feed.not_diverse(row):
             return "skill_diversity"
         rest = self.plan[len(self.feed.served) :]
         only = self.feed.only_new(rest, self.kinds, keep_for_fresh=self._keeps_for_fresh(slot, rest))
-        return "new_content" if only is not None and only != self.feed.new(row) else None
+        return "new_content" if only is not None and only != self.feed.new(row) else waits
+
+    def _spares(self, slot: Slot) -> bool:
+        """Whether anything of the slot's own kind may stand while creators of new videos are spared."""
+        own = Kind.FLOW if slot.planned is Pool.FLOW else Kind.VIDEO
+        kind = own if own in self.kinds else Kind(1 - own)
+        rest = self.plan[len(self.feed.served) :]
+        waiting = self.feed.waiting(rest, self.kinds)
+        only = self.feed.only_new(rest, self.kinds, keep_for_fresh=True)
+        return bool(waiting) and any(
+            self.feed.places_since((kind, row)) >= 12
+            and (kind is Kind.FLOW or only is None or only == self.feed.new(row))
+            and (kind is Kind.FLOW or not self.feed.not_diverse(row))
+            and (self.feed.creator((kind, row)) not in waiting or (kind is Kind.VIDEO and self.feed.new(row)))
+            for row in self.feed.unseen(kind)
+        )
 
     def _keeps_for_fresh(self, slot: Slot, rest: Sequence[Pool]) -> bool:
         """Whether anything of the slot's own kinds may stand while new videos are kept for the fresh slots."""

@@ -117,10 +117,8 @@ class Feed:
         """What rules 1 and 2 leave."""
         return [r for r in self.listing(kind) if not self.gone((kind, r)) and not self.seen((kind, r))]
 
-    def only_new(self, rest: Sequence[Pool], kinds: Sequence[Kind], *, keep_for_fresh: bool) -> bool | None:
-        """Rule 5 at the first slot of `rest`, were a video to stand there: True only new ones, False only old ones."""
-        if Kind.VIDEO not in kinds:
-            return None
+    def bounds(self, rest: Sequence[Pool], kinds: Sequence[Kind]) -> tuple[int, int, int, int]:
+        """Rule 5 at the first slot of `rest`: new videos served, places of videos left, fewest and most new ones."""
         ahead = rest[1:]
         flow_slots = sum(pool is Pool.FLOW for pool in ahead)
         flows = len(self.unseen(Kind.FLOW)) if Kind.FLOW in kinds else 0
@@ -133,6 +131,26 @@ class Feed:
         new_left = sum(self.new(row) for row in left)
         low = min(math.floor(count / 4 + 0.5), new_served + new_left)
         high = max(math.floor((35 * count + 50) / 100), new_served + places - (len(left) - new_left))
+        return new_served, places, low, high
+
+    def waiting(self, rest: Sequence[Pool], kinds: Sequence[Kind]) -> set[int]:
+        """Creators whose other items wait: hardly more than the feed still needs can bring a new video."""
+        if Kind.VIDEO not in kinds:
+            return set()
+        new_served, _, low, _ = self.bounds(rest, kinds)
+        needed = low - new_served
+        if needed <= 0:
+            return set()
+        new = [row for row in self.unseen(Kind.VIDEO) if self.new(row)]
+        makers = {self.creator((Kind.VIDEO, row)) for row in new if self.places_since((Kind.VIDEO, row)) >= 12}
+        return makers if len(makers) <= needed + 2 else set()
+
+    def only_new(self, rest: Sequence[Pool], kinds: Sequence[Kind], *, keep_for_fresh: bool) -> bool | None:
+        """Rule 5 at the first slot of `rest`, were a video to stand there: True only new ones, False only old ones."""
+        if Kind.VIDEO not in kinds:
+            return None
+        ahead = rest[1:]
+        new_served, places, low, high = self.bounds(rest, kinds)
         if new_served >= high:
             return False
         if low - new_served >= places:
@@ -190,6 +208,20 @@ def _choose(
     planned = rest[0]
     own = Kind.FLOW if planned is Pool.FLOW else Kind.VIDEO
     order = [kind for kind in (own, Kind(1 - own)) if kind in kinds]
+    waiting = feed.waiting(rest, kinds)
+    if waiting:
+        own = order[0]
+        only = feed.only_new(rest, kinds, keep_for_fresh=True)
+        admissible = [
+            row
+            for row in feed.unseen(own)
+            if feed.places_since((own, row)) >= 12
+            and (own is Kind.FLOW or only is None or only == feed.new(row))
+            and (own is Kind.FLOW or not feed.not_diverse(row))
+            and (feed.creator((own, row)) not in waiting or (own is Kind.VIDEO and feed.new(row)))
+        ]
+        if admissible:
+            return _draw(planned, own, admissible, pools, chance)
     for window in range(12, 0, -1):
         for keep_for_fresh, rule5, rule4 in ((1, 1, 1), (0, 1, 1), (0, 0, 1), (0, 1, 0), (0, 0, 0)):
             for kind in order:

@@ -40,6 +40,7 @@ class Newness:
         self._ahead = _counts_behind(pattern)
         self._only: bool | None = None
         self._kept_for_fresh: bool | None = None
+        self.needed = 0  # new videos that the rest of the feed must bring
 
     def at(self, number: int, planned: Pool) -> None:
         """Move to a slot: what a video there may be."""
@@ -53,10 +54,11 @@ class Newness:
         low, high = band(self.served + places)
         low = min(low, self.new_served + self._new_left)
         high = max(high, self.new_served + places - (left - self._new_left))
+        self.needed = low - self.new_served
         self._only = None
         if self.new_served >= high:
             self._only = False
-        elif low - self.new_served >= places:
+        elif self.needed >= places:
             self._only = True
         self._kept_for_fresh = self._only
         if self._only is None and planned is not Pool.FRESH and self.new_served + fresh_slots >= high:
@@ -73,12 +75,14 @@ class Newness:
         """Whether rule 5 lets this one stand."""
         return self._only is None or self._only == self._is_new(row)
 
-    def take(self, row: int, *, seen: bool) -> None:
-        """Serve a video."""
+    def take(self, row: int, *, seen: bool) -> bool:
+        """Serve a video; whether it is new."""
         self.served += 1
-        if self._is_new(row):
+        new = self._is_new(row)
+        if new:
             self.new_served += 1
             self._new_left -= not seen
+        return new
 
     def _is_new(self, row: int) -> bool:
         return self._videos is not None and self._videos.ground.has(self._new, row)

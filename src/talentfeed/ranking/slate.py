@@ -6,12 +6,13 @@ stand; where they let nothing stand they give way from the last to the third, ea
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from talentfeed.contracts import Indices, Ints, Kind, Pool, Rule, Slot
 from talentfeed.ranking.diversity import Diversity, SkillIndex
 from talentfeed.ranking.masks import Ground, Mask
 from talentfeed.ranking.newness import Newness, within_band
+from talentfeed.ranking.reserve import Reserve
 from talentfeed.ranking.shelf import Listing, Shelf, Window
 
 _FALL_THROUGH = (Pool.AFFINITY, Pool.POPULAR, Pool.FRESH)  # of a flow slot without flows
@@ -23,6 +24,10 @@ _RELAXED: _Strictness = ((False, False, True), (False, True, False), (False, Fal
 
 class Shortlist(Protocol):
     """What a pool offers: a distribution over what is admissible of it."""
+
+    @property
+    def rows(self) -> Ints:
+        """All that it offers."""
 
     def draw(self, ground: Ground, admissible: Mask, uniform: float) -> tuple[int, float] | None:
         """Row and its probability; None where nothing is admissible."""
@@ -55,8 +60,7 @@ class Table:
     draw_uniforms: Sequence[float]  # U[0, 1) a slot
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(NamedTuple):
     kind: Kind
     row: int
     pool: Pool
@@ -86,7 +90,10 @@ class _Feed:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._shelves = {kind: Shelf(o.listing, o.excluded, o.seen) for kind, o in table.offers.items()}
-        self._newness = Newness(table.pattern, table.new, self._shelves.get(Kind.VIDEO), self._shelves.get(Kind.FLOW))
+        videos = self._shelves.get(Kind.VIDEO)
+        self._newness = Newness(table.pattern, table.new, videos, self._shelves.get(Kind.FLOW))
+        fresh = table.shortlists[Pool.FRESH].rows if videos else None
+        self._reserve = Reserve(table.new, videos, fresh, len(table.pattern))
         self._window = Window(self._shelves, table.recent_creators)
         self._diversity = Diversity(table.skills)
         self._order = {own: sorted(self._shelves, key=lambda kind: kind is not own) for own in Kind}
@@ -95,7 +102,8 @@ class _Feed:
         """The choice that breaks least and what it breaks; None where nothing is left."""
         self._newness.at(number, planned)
         kinds = self._order[Kind.FLOW if planned is Pool.FLOW else Kind.VIDEO]
-        choice = self._unseen(number, planned, kinds, None, _WHOLE)
+        choice = self._sparing_the_reserve(number, planned, kinds[:1])
+        choice = choice or self._unseen(number, planned, kinds, None, _WHOLE)
         if choice is not None:
             return choice, ()
         choice = self._unseen(number, planned, kinds, None, _RELAXED) or self._oldest_seen(kinds, None)
@@ -109,7 +117,9 @@ class _Feed:
         """Take the item off its shelf and let every rule know."""
         shelf = self._shelves[choice.kind]
         if choice.kind is Kind.VIDEO:
-            self._newness.take(choice.row, seen=shelf.was_seen(choice.row))
+            seen = shelf.was_seen(choice.row)
+            if self._newness.take(choice.row, seen=seen) and not seen:
+                self._reserve.take(shelf.listing.creator.item(choice.row))
             self._diversity.take(choice.row)
         shelf.take(choice.row)
         self._window.push((shelf.listing.creator.item(choice.row),))
@@ -129,6 +139,18 @@ class _Feed:
             Rule.CREATOR_WINDOW: shelf.ground.has(shelf.blocked, choice.row),
         }
         return tuple(rule for rule in Rule if broken[rule])
+
+    def _sparing_the_reserve(self, number: int, planned: Pool, kinds: Sequence[Kind]) -> _Choice | None:
+        """Of the slot's own kind, without what would put the last creators of new videos into the window."""
+        holders = self._reserve.holders(self._newness.needed, self._window)
+        if holders is None:
+            return None
+        free = {}
+        for kind in kinds:
+            shelf = self._shelves[kind]
+            waits = shelf.by(holders)
+            free[kind] = ~shelf.blocked & ~(waits & ~self._table.new if kind is Kind.VIDEO else waits)
+        return self._unseen(number, planned, kinds, free, _WHOLE[:1])
 
     def _unseen(
         self,

@@ -26,6 +26,7 @@ from talentfeed.contracts import (
     Snapshot,
     Viewer,
 )
+from talentfeed.ranking.reserve import SPARE
 
 # Why an item does not stand at a slot: the first that applies. 0: it may.
 REASONS = ("", "excluded", "already_in_feed", "already_seen", "creator_window", "skill_diversity", "new_content")
@@ -80,6 +81,18 @@ class Rules:
         order = sorted(self.kinds, key=lambda kind: kind is not own)
         away = {kind: self._places_since(kind) for kind in order}
         diverse = self._not_diverse() if Kind.VIDEO in order else None
+        waiting = self._waiting(number, away[Kind.VIDEO]) if Kind.VIDEO in order else None
+        if waiting is not None:
+            kind = order[0]
+            blocked = {kind: away[kind] < CREATOR_WINDOW for kind in order}
+            only = self._only_new(number, keep_for_fresh=True)
+            reasons = {kind: self._reasons(kind, blocked[kind], diverse, only) for kind in order}
+            others = np.isin(self._creator[kind], waiting) & (reasons[kind] == 0)
+            if kind is Kind.VIDEO:
+                others &= ~self.new
+            reasons[kind][others] = _NEWNESS
+            if (reasons[kind] == 0).any():
+                return Standing(kind, reasons, comes_back=False)
         for window in range(CREATOR_WINDOW, 0, -1):
             blocked = {kind: away[kind] < window for kind in order}
             for keep_for_fresh, rule5, rule4 in _STRICTNESS:
@@ -139,10 +152,15 @@ class Rules:
         fails: Bools = (own > 0) & (5 * distinct < 3 * (self._mentions + own))
         return fails
 
-    def _only_new(self, number: int, *, keep_for_fresh: bool) -> bool | None:
-        """Rule 5: whether a video here must be new (True) or must not (False), for the feed to end within its band."""
-        if Kind.VIDEO not in self.kinds:
-            return None
+    def _waiting(self, number: int, away: NDArray[np.int64]) -> Sequence[int] | None:
+        """Creators whose other items wait, because hardly more than the feed still needs can bring a new video."""
+        new_served, _, low, _ = self._bounds(number)
+        free = self._unseen(Kind.VIDEO) & self.new & (away >= CREATOR_WINDOW)
+        makers: Sequence[int] = np.unique(self._creator[Kind.VIDEO][free]).tolist()
+        return makers if 0 < len(makers) <= low - new_served + SPARE and low > new_served else None
+
+    def _bounds(self, number: int) -> tuple[int, int, int, int]:
+        """Rule 5 at a slot: new videos served, places of videos left, fewest and most new ones."""
         ahead = self.plan[number + 1 :]
         flow_slots = sum(pool is Pool.FLOW for pool in ahead)
         flows_left = int(self._unseen(Kind.FLOW).sum()) if Kind.FLOW in self.kinds else 0
@@ -154,6 +172,14 @@ class Rules:
         new_left, left = int((unseen & self.new).sum()), int(unseen.sum())
         low = min((videos + 2) // 4, new_served + new_left)  # 25 % to the nearest whole number, and 35 %
         high = max((7 * videos + 10) // 20, new_served + places - (left - new_left))
+        return new_served, places, low, high
+
+    def _only_new(self, number: int, *, keep_for_fresh: bool) -> bool | None:
+        """Rule 5: whether a video here must be new (True) or must not (False), for the feed to end within its band."""
+        if Kind.VIDEO not in self.kinds:
+            return None
+        ahead = self.plan[number + 1 :]
+        new_served, places, low, high = self._bounds(number)
         if new_served >= high:
             return False
         if low - new_served >= places:
