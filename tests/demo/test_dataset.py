@@ -124,17 +124,34 @@ def test_history_is_viewing_unless_it_says_otherwise(tmp_path: Path, row: str, w
     assert rows(path, "SELECT model_id FROM views WHERE created_at IS NULL") == [(11,)] * watched
 
 
-def test_the_catalogue_is_as_of_the_newest_time_in_it(tmp_path: Path) -> None:
-    path, report = imported(tmp_path)
+def test_the_catalogue_is_as_of_the_newest_interaction(tmp_path: Path) -> None:
+    path, report = imported(tmp_path, users="id,created_at\n1,2023-01-01\n2,\n")
     made = place.describe(path)
     assert made is not None
     assert (made.made_by, made.folder, made.as_of) == ("import", "tiny", report.as_of)
     assert report.as_json()["as_of"] == "2022-04-24T15:06:00Z"
 
 
-def test_a_newer_video_moves_the_day(tmp_path: Path) -> None:
-    _, report = imported(tmp_path, videos="id,user_id,created_at,skills\n10,2,2022-05-01T00:00:00.5+02:00,\n")
+UNTIMED = "user_id,video_id,timestamp,type,reward\n1,10,,positive,1\n"
+
+
+def test_without_timed_interactions_the_newest_video_makes_the_day(tmp_path: Path) -> None:
+    videos = "id,user_id,created_at,skills\n10,2,2022-05-01T00:00:00.5+02:00,\n"
+    _, report = imported(tmp_path, videos=videos, interactions=UNTIMED)
     assert report.as_json()["as_of"] == "2022-04-30T22:00:00.500000Z"
+
+
+def test_without_timed_videos_either_the_newest_user_makes_the_day(tmp_path: Path) -> None:
+    _, report = imported(tmp_path, videos="id,user_id,created_at,skills\n10,2,,\n", interactions=UNTIMED)
+    assert report.as_json()["as_of"] == "2022-01-02T00:00:00Z"
+
+
+def test_times_later_than_now_do_not_make_the_day_and_are_counted(tmp_path: Path) -> None:
+    interactions = INTERACTIONS + "1,11,2099-01-01T00:00:00Z,impression,0,0,0,0\n"
+    path, report = imported(tmp_path, interactions=interactions)
+    assert report.as_json()["as_of"] == "2022-04-24T15:06:00Z"
+    assert report.left_out["time later than now (row kept)"] == 1
+    assert rows(path, "SELECT count(*) FROM activity_log WHERE created_at > '2099'") == [(1,)]
 
 
 def test_nothing_is_invented_where_there_are_no_times(tmp_path: Path) -> None:

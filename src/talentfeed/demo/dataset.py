@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -64,7 +64,7 @@ class ImportReport:
     """What an import wrote, in rows, and what of the folder could not be mapped, by kind."""
 
     folder: str
-    as_of: float | None = None  # seconds since 1970: newest time in the data
+    as_of: float | None = None  # seconds since 1970: newest interaction; without any, newest video, then newest user
     users: int = 0
     profiles: int = 0
     videos: int = 0
@@ -84,25 +84,30 @@ class ImportReport:
         self.left_out[kind] = self.left_out.get(kind, 0) + 1
 
 
-def import_dataset(folder: Path, path: Path, *, progress: Progress = lambda _stage, _done: None) -> ImportReport:
+def import_dataset(
+    folder: Path, path: Path, *, now: float | None = None, progress: Progress = lambda _stage, _done: None
+) -> ImportReport:
     """Load a dataset folder into a new SQLite database at `path`, whole or not at all.
 
     `progress` is called with the stage (users, videos, interactions, history) and the share of its file that is read.
+    `now` is the wall clock (seconds since 1970): what is later does not make the catalogue's day.
     Raises DatasetError where the folder is not in the documented format, SourceError where `path` exists already.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: there is no such folder; accepted: a folder with users.csv.gz and so on")
-    return place.make(path, lambda connection: _Import(folder, connection, progress).run())
+    return place.make(path, lambda connection: _Import(folder, connection, now, progress).run())
 
 
 class _Import:
-    def __init__(self, folder: Path, connection: sqlite3.Connection, progress: Progress) -> None:
+    def __init__(self, folder: Path, connection: sqlite3.Connection, now: float | None, progress: Progress) -> None:
         self.folder = folder
         self.name = folder.resolve().name
         self.connection = connection
         self.progress = progress
         self.report = ImportReport(folder=self.name)
-        self.newest = ""
+        clock = datetime.now(UTC) if now is None else datetime.fromtimestamp(now, UTC)
+        self.now = clock.replace(tzinfo=None).isoformat(" ", "milliseconds")  # as times are written
+        self.newest = {"users": "", "videos": "", "interactions": ""}
         self.users: dict[int, int] = {}  # id → line
         self.videos: dict[int, int] = {}
         self.url_prefix = f"dataset://{quote(self.name)}/videos/"
@@ -116,8 +121,9 @@ class _Import:
             self._read_history()
         for table in tuple(self.waiting):
             self._write(table)
-        if self.newest:
-            self.report.as_of = datetime.fromisoformat(_iso(self.newest)).timestamp()
+        newest = self.newest["interactions"] or self.newest["videos"] or self.newest["users"]
+        if newest:
+            self.report.as_of = datetime.fromisoformat(_iso(newest)).timestamp()
         made = place.Made(made_by="import", folder=self.name, as_of=self.report.as_of)
         return made, self.report
 
@@ -129,7 +135,7 @@ class _Import:
         for line, (user_id, name, city, country, created_at, *profile) in self._rows("users", USERS):
             self._once("users", self.users, user_id, line)
             self._add("users", (user_id, name or "", city, country, created_at, created_at, None))
-            self.newest = max(self.newest, created_at or "")
+            self._date("users", created_at)
             self.report.users += 1
             if any(value is not None for value in profile):
                 self._add("profiles", (user_id, *profile))
@@ -149,7 +155,7 @@ class _Import:
             url = url or f"{self.url_prefix}{video_id}"
             times = (created_at, created_at, None)
             self._add("resumes", (video_id, creator, url, None, *lists, description, "send", *times, image))
-            self.newest = max(self.newest, created_at or "")
+            self._date("videos", created_at)
             self.report.videos += 1
 
     def _read_interactions(self) -> None:
@@ -162,7 +168,7 @@ class _Import:
             if at is None:
                 self.report.leave_out("activity without time")
                 continue
-            self.newest = max(self.newest, at)
+            self._date("interactions", at)
             self._add_activity(
                 EventType.VIDEO_VIEW, line, user_id, video_id, at=at, watch_ratio=watch_ratio, reward=reward
             )
@@ -213,6 +219,14 @@ class _Import:
                 self.folder / f"{stage}.csv.gz", line, "id", number, reason=reason, accepted="each id once"
             )
         lines[number] = line
+
+    def _date(self, stage: str, at: str | None) -> None:
+        if at is None or at <= self.newest[stage]:
+            return
+        if at > self.now:
+            self.report.leave_out("time later than now (row kept)")
+        else:
+            self.newest[stage] = at
 
     def _check_known(self, user_id: int, video_id: int) -> None:
         if user_id not in self.users:
