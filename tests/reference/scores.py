@@ -101,10 +101,34 @@ def _spellings(name: str) -> dict[str, str]:
     return {_plain(spelling or city): city for city, spelling in rows}
 
 
+def _as_written(text: str) -> str:
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", text).casefold()).strip().title()
+
+
 def city_of(city: str | None, country: str | None) -> str:
-    town = _spellings("cities.csv").get(_plain(city or ""), _plain(city or "").title())
-    land = _spellings("countries.csv").get(_plain(country or ""), _plain(country or "").title())
-    return town or (f"Other-{land}" if land else "Unknown")
+    towns, lands = _spellings("cities.csv"), _spellings("countries.csv")
+    land = lands.get(_plain(country or ""), _as_written(country or ""))
+    elsewhere = f"Other-{land}" if land else "Unknown"
+    if not city or towns.get(_plain(city)) == "" or not _plain(city):
+        return elsewhere
+    if city.casefold().startswith("other-"):
+        return city_of(None, city[6:])
+    for name in (city, re.split(r"[,(-]", city)[0]):
+        if _plain(name) in towns:
+            return towns[_plain(name)] or elsewhere
+    return city_of(None, city) if _plain(city) in lands else _as_written(city)
+
+
+def same_spelling(names: Mapping[int, str]) -> dict[int, str]:
+    """Of names that differ by accents alone the one with most of them, then the first."""
+    return {
+        key: min((n for n in names.values() if _plain(n) == _plain(name)), key=lambda n: (n.isascii(), -_marks(n), n))
+        for key, name in names.items()
+    }
+
+
+def _marks(name: str) -> int:
+    return sum(ord(c) > 127 for c in name)
 
 
 def is_test(text: str | None) -> bool:
@@ -166,6 +190,9 @@ class Cleaner:
                 self.everyone[key] = {"stays": stays, "reason": reason}
                 if stays:
                     self.out.users[key] = {"city": city_of(text_of(row["city"]), text_of(row["country"]))}
+
+        for key, city in same_spelling({key: u["city"] for key, u in self.out.users.items()}).items():
+            self.out.users[key]["city"] = city
 
     def item_reason(self, row: Row, status: str, at: float | None) -> str | None:
         url, owner = text_of(row["video"]), whole(row["user_id"])

@@ -72,7 +72,22 @@ urls = st.sampled_from(
 names = st.sampled_from(
     ["Reto", "Test", "una prueba!", "testimonios", "prueba2", "", None, "PRUÉBA final", "contest", "2test"]
 )
-cities = st.sampled_from([None, "", "Bogota", "BOGOTÁ, D.C.", "Distrito Federal", "nuevo león", "Pueblo Raro", "N/A"])
+cities = st.sampled_from(
+    [
+        None,
+        "",
+        "Bogota",
+        "BOGOTÁ, D.C.",
+        "Distrito Federal",
+        "nuevo león",
+        "Pueblo Raro",
+        "N/A",
+        "pueblo ráro",
+        "Cali, Valle",
+        "México",
+        "Other-Perú",
+    ]
+)
 countries = st.sampled_from([None, "Colombia", "MEXICO", "Wakanda", "null"])
 deleted = st.sampled_from([None, None, None, None, "", "2026-01-01", "2026-09-10 10:00:00", "gone"])
 ratings = st.one_of(st.sampled_from([0, -1, 1, 3, 4.5, 5, 7, None, "x", 1e300]), st.floats(0.01, 6))

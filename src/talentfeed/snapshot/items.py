@@ -45,7 +45,7 @@ def people(bench: Workbench, raw: Mapping[str, pa.Table]) -> tuple[ir.Table, ir.
     bench.tally("users", everyone)
     here = kept(everyone)
     places = here.select("city", "country").distinct().to_pyarrow()
-    named = [cities.normalise(c, n) for c, n in zip(*(places[x].to_pylist() for x in ("city", "country")), strict=True)]
+    named = cities.normalised(zip(*(places[x].to_pylist() for x in ("city", "country")), strict=True))
     spelled = bench.load("places", places.append_column("normal", pa.array(named, pa.string())))
     users = bench.keep(
         "users", here.left_join(spelled, ["city", "country"]).select("id", "name", "created_at", city="normal")
