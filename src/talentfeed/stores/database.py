@@ -24,6 +24,7 @@ from talentfeed.errors import LedgerMissingError, RowsRefusedError, SourceError,
 from talentfeed.stores.engines import BUSY_SECONDS, mysql_engine, sqlite_engine, sqlite_file, sqlite_url
 from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, OPERATORS, Account, explained, number
 from talentfeed.stores.refusals import is_refusal
+from talentfeed.stores.sqlite_file import SqliteFile
 
 __all__ = ["ActivityLog", "activity_log", "ledger", "ledger_ddl", "sqlite_url"]
 
@@ -111,7 +112,8 @@ class ActivityLog:
         self._patience = answer_seconds if isinstance(place, Account) else None
         self._local: frozenset[str] | None = None if isinstance(place, Account) else frozenset(TIMES)
         # SQLite has one writer: taking turns here is quicker than its polling for the lock.
-        self._file = None if isinstance(place, Account) else sqlite_file(place)
+        self._file = None if isinstance(place, Account) else SqliteFile(sqlite_file(place))
+        self._swap = asyncio.Lock()
         self._turn = None if isinstance(place, Account) else asyncio.Lock()
         self._engine = (
             mysql_engine(place, busy_seconds) if isinstance(place, Account) else sqlite_engine(place, busy_seconds)
@@ -265,14 +267,28 @@ class ActivityLog:
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
         """Errors of the driver as errors of ours; IntegrityError goes through: it says that a key is there."""
-        if self._file is not None and not await asyncio.to_thread(self._file.is_file):
-            raise SourceError(f"There is no database at {self._file}; `talentfeed demo` makes one")
+        if self._file is not None:
+            await self._follow(self._file)
         try:
             yield
         except IntegrityError:
             raise
         except (SQLAlchemyError, OSError) as error:
             raise self._ours(error) from error
+
+        if self._file is not None and await asyncio.to_thread(self._file.replaced):
+            raise StoreUnavailableError(
+                f"{self._file} was replaced while it was used; what was done is in the old file"
+            )
+
+    async def _follow(self, file: SqliteFile) -> None:
+        """Let go of a file that the path does not name any more."""
+        async with self._swap:
+            if await asyncio.to_thread(file.replaced):
+                log.warning("%s was replaced by another file; it is opened anew", file)
+                await self._engine.dispose()
+                await asyncio.to_thread(file.adopt)
+                await asyncio.to_thread(file.replaced)  # note which file it is before it is opened
 
     def _ours(self, error: Exception) -> SourceError | StoreUnavailableError:
         cause = (error.orig if isinstance(error, DBAPIError) else None) or error
