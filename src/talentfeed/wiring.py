@@ -32,7 +32,8 @@ OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a sec
 KEPT_SNAPSHOTS = 5  # versions that stay to roll back to, and to replay a feed from
 WARM_SECONDS = 3.0  # that a start waits for what clients reported before; later it is tried again beside the requests
 RETRY_SECONDS = 2.0
-SESSION_BUDGET = 0.02  # seconds that reading a session may take
+STOP_SECONDS = 8.5  # for storing and flushing what is left: less than the ten after which a host kills
+SESSION_BUDGET = 0.25  # seconds that Redis may take for a session; a healthy one needs a few thousandths
 
 
 def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
@@ -139,8 +140,10 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.recorder.stop()
-        await self.flusher.stop()
+        began = time.monotonic()
+        await self.recorder.stop(patience=STOP_SECONDS / 3)
+        await self.flusher.stop(patience=STOP_SECONDS - (time.monotonic() - began))
+        await self.sessions.close()
         await self.stores.redis.aclose()
         await self.stores.activity_log.close()
 

@@ -97,19 +97,17 @@ class Flusher:
             self._stop.clear()
             self._task = asyncio.create_task(self.run(), name="flusher")
 
-    async def stop(self, *, patience: float = 20.0) -> FlushReport:
-        """End the loop, then flush everybody a last time, within `patience` seconds; the rest waits in Redis."""
+    async def stop(self, *, patience: float = 5.0) -> FlushReport:
+        """End the loop, then flush everybody a last time, all within `patience` seconds; the rest waits in Redis."""
+        deadline = time.monotonic() + patience
         self._stop.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=patience)
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await _ended(self._task, patience / 2)
             self._task = None
-        try:
-            async with asyncio.timeout(patience):
-                return await self.flush_all()
-        except TimeoutError:
-            return FlushReport(error=f"not done within {patience:g} s; the rest waits in Redis")
+        last = asyncio.create_task(self.flush_all(), name="last flush")
+        if await _ended(last, deadline - time.monotonic()):
+            return last.result()
+        return FlushReport(error=f"not done within {patience:g} s; the rest waits in Redis")
 
     async def run(self) -> None:
         """Until `stop`: users at the threshold at once, everybody each interval, backing off while a store is away."""
@@ -283,3 +281,13 @@ class Flusher:
             return pieces
         self._ours -= ids
         return []
+
+
+async def _ended(task: asyncio.Task[Any], patience: float) -> bool:
+    """Wait, then cancel, and do not wait for one that does not obey. → whether it came to its end by itself."""
+    done, _ = await asyncio.wait([task], timeout=max(patience, 0.0))
+    if done:
+        return not task.cancelled()
+    task.cancel()
+    await asyncio.wait([task], timeout=0.2)
+    return False
