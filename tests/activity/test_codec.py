@@ -49,7 +49,7 @@ def test_json_has_the_names_of_the_contract_without_those_that_are_none(activity
 @settings(max_examples=100)
 @given(st.lists(activities, max_size=5))
 def test_what_recent_keeps_is_the_viewers_event(many: list[Activity]) -> None:
-    assert codec.decode_events([codec.encode_event(a) for a in many]) == [
+    assert codec.decode_events([codec.encode_event(codec.event(a)) for a in many]) == [
         Event(
             event_type=a.event_type,
             kind=Kind.VIDEO if a.item_type == "resume" else Kind.FLOW,
@@ -63,7 +63,7 @@ def test_what_recent_keeps_is_the_viewers_event(many: list[Activity]) -> None:
 
 
 def test_one_broken_event_does_not_hide_the_others() -> None:
-    good = codec.encode_event(reported(1, "e"))
+    good = codec.encode_event(codec.event(reported(1, "e")))
     assert (
         len(codec.decode_events([good, b"{", b"\xff", b'{"event_type":"like","kind":7,"item_id":1,"at":1.0}', good]))
         == 2

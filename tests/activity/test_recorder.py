@@ -12,11 +12,11 @@ from tests.activity.parts import AT, event_ids, feed, reported
 from tests.contracts.backends import Backend, strings
 from tests.contracts.platforms import Platform
 
-from talentfeed.activity import codec, keys
+from talentfeed.activity import codec, keys, packed
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
-from talentfeed.contracts import Activity
+from talentfeed.contracts import Activity, Kind
 from talentfeed.errors import RowsRefusedError, StoreUnavailableError
 from talentfeed.stores.database import ActivityLog
 
@@ -31,6 +31,11 @@ def recorder(redis: Redis) -> Recorder:
 async def store(recorder: Recorder) -> None:
     await recorder.start()
     await recorder.stop()
+
+
+def shown(stored: Any) -> list[tuple[Kind, int]]:
+    """What a session's key holds."""
+    return packed.as_tuples(packed.unpack(stored)[0])
 
 
 async def members(redis: Redis, key: str) -> dict[bytes, float]:
@@ -80,7 +85,7 @@ async def test_a_feed_is_a_request_and_a_view_an_item_newest_at_the_head(recorde
             )
         ),
     ]
-    assert await strings(redis, "session:7:s1") == [b"resume:3", b"resume:4", b"challenge:90"]
+    assert shown(await redis.get("session:7:s1")) == [(Kind.VIDEO, 3), (Kind.VIDEO, 4), (Kind.FLOW, 90)]
     assert await redis.ttl("user_activity:7") in range(995, 1001)
     assert await redis.ttl("session:7:s1") in range(95, 101)
     assert await members(redis, "shown_flows:7") == {b"90": AT}
@@ -184,7 +189,7 @@ async def test_a_lost_answer_and_a_retry_store_a_served_feed_once(recorder: Reco
     await store(recorder)
     assert lost == [1, 0]
     assert len(await strings(redis, "user_activity:7")) == 4
-    assert len(await strings(redis, "session:7:s1")) == 3
+    assert len(shown(await redis.get("session:7:s1"))) == 3
     assert recorder.lost_served == 0
 
 
@@ -228,7 +233,7 @@ async def test_serving_does_not_wait_for_redis(redis: Redis, backend: Backend) -
 
 
 async def test_a_feed_that_redis_refuses_does_not_stop_the_others(recorder: Recorder, redis: Redis) -> None:
-    await redis.set("session:1:s1", "not a list")
+    await redis.set("user_activity:1", "not a list")
     await recorder.start()
     recorder.served(feed(1))
     await asyncio.sleep(0.1)

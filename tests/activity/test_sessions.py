@@ -2,16 +2,13 @@
 
 import asyncio
 import logging
-import os
-import signal
-import time
 
 import pytest
 from redis.asyncio import Redis
 from tests.activity.parts import feed, reported
-from tests.contracts.backends import Backend, RedisServer
+from tests.contracts.backends import Backend
 
-from talentfeed.activity import keys
+from talentfeed.activity import keys, packed
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
@@ -78,13 +75,17 @@ async def test_reading_while_feeds_are_being_stored_never_misses_or_repeats_an_i
     await recorder.stop()
 
 
-async def test_the_newest_events_come_first_and_at_most_two_hundred(sessions: Sessions, recorder: Recorder) -> None:
+async def test_the_newest_two_hundred_events_come_first_and_the_others_items_after_them(
+    sessions: Sessions, recorder: Recorder
+) -> None:
     await recorder.report([reported(1, f"e{n}", video_id=n) for n in range(250)])
     events = (await sessions.read(1, endpoint="total")).events
-    assert [event.item_id for event in events] == list(range(249, 49, -1))
+    assert [event.item_id for event in events] == list(range(249, -1, -1))
+    assert {event.event_type for event in events[:200]} == {"like"}
+    assert {(event.event_type, event.watch_ratio) for event in events[200:]} == {("video_view", 1.0)}, "liked"
     await recorder.report([reported(1, "newest", video_id=7), reported(2, "another's", video_id=8)])
     events = (await sessions.read(1, endpoint="total")).events
-    assert [event.item_id for event in events] == [7, *range(249, 50, -1)]
+    assert [event.item_id for event in events] == [7, *range(249, -1, -1)]
 
 
 async def test_a_report_of_ten_thousand_events_is_taken_in_one_step(
@@ -109,10 +110,21 @@ async def test_flows_of_earlier_sessions_are_told_for_the_flow_feed_alone(
 
 
 async def test_values_that_are_no_items_are_skipped_and_counted(sessions: Sessions, redis: Redis) -> None:
-    await redis.rpush(keys.session(1, "s1"), "resume:4", "x", "reel:1", "resume:", b"\xff:1", "challenge:5")
+    four, five = packed.pack([(Kind.VIDEO, 4)]), packed.pack([(Kind.FLOW, 5)])
+    await redis.set(keys.session(1, "s1"), four + b"\xff" + four[1:] + five + b"x")
     session = await sessions.read(1, "s1", endpoint="total")
     assert session.shown == [(Kind.VIDEO, 4), (Kind.FLOW, 5)]
-    assert sessions.skipped_values == 4
+    assert sessions.skipped_values == 2
+
+
+async def read_until_back(sessions: Sessions) -> int:
+    """→ degraded reads until one was not."""
+    before = sessions.degraded_reads
+    for _ in range(200):
+        if not (await sessions.read(1, "s1", endpoint="total")).degraded:
+            return sessions.degraded_reads - before
+        await asyncio.sleep(0.02)
+    raise AssertionError("Redis is back, and nobody notices")
 
 
 async def test_without_redis_a_feed_goes_on_with_what_this_process_remembers(
@@ -120,36 +132,15 @@ async def test_without_redis_a_feed_goes_on_with_what_this_process_remembers(
 ) -> None:
     sessions = Sessions(redis, outbox=outbox, budget=GENEROUS, rest=0.05)
     recorder.served(feed(1, videos=[3], flows=[]))
-    with caplog.at_level(logging.INFO, "talentfeed.activity.sessions"), backend.away():
+    with caplog.at_level(logging.INFO, "talentfeed.activity"), backend.away():
         for _ in range(5):
             session = await sessions.read(1, "s1", endpoint="flow")
             assert session.degraded
             assert session.shown == [(Kind.VIDEO, 3)]
             await asyncio.sleep(0.06)
     assert len(caplog.records) == 1, "once an outage"
-    await asyncio.sleep(0.06)
-    assert not (await sessions.read(1, "s1", endpoint="total")).degraded
+    assert sessions.degraded_reads == 5
+    await read_until_back(sessions)
     with backend.away():
         assert (await sessions.read(1, "s1", endpoint="total")).degraded
-    assert sessions.degraded_reads == 6
-
-
-async def test_a_frozen_redis_costs_one_budget_and_then_nothing(redis_server: RedisServer, outbox: Outbox) -> None:
-    client = Backend("redis-server", real=redis_server).client()
-    sessions = Sessions(client, outbox=outbox, budget=0.02, rest=30.0)
-    assert redis_server.process is not None
-    assert not (await Sessions(client, outbox=outbox, budget=GENEROUS).read(1, endpoint="total")).degraded
-    os.kill(redis_server.process.pid, signal.SIGSTOP)
-    try:
-        began = time.perf_counter()
-        assert (await sessions.read(1, endpoint="total")).degraded
-        assert time.perf_counter() - began < 0.5
-        began = time.perf_counter()
-        for _ in range(1000):
-            assert (await sessions.read(1, endpoint="total")).degraded
-        assert time.perf_counter() - began < 1.0
-    finally:
-        os.kill(redis_server.process.pid, signal.SIGCONT)
-    fresh = Sessions(client, outbox=outbox, budget=GENEROUS)
-    assert not (await fresh.read(1, endpoint="total")).degraded
-    await client.aclose()
+    await sessions.close()

@@ -1,6 +1,7 @@
 """Redis' side of the flush: what waits becomes a batch under a lease; a batch is dropped, cut, or set aside."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from talentfeed.activity import keys, scripts
+
+log = logging.getLogger(__name__)
 
 PAGE = 200  # users looked at in one step
 
@@ -28,6 +31,7 @@ class Batches:
         self._redis = redis
         self._lease = lease
         self._threshold = threshold
+        self.foreign = 0  # users and entries set aside since they are none of ours
         self._claim = redis.register_script(scripts.CLAIM)
         self._expired = redis.register_script(scripts.EXPIRED)
         self._take_over = redis.register_script(scripts.TAKE_OVER)
@@ -43,13 +47,27 @@ class Batches:
 
     async def users(self, *, until: float) -> list[int]:
         """Up to `PAGE` users with something waiting since `until` or before, longest first."""
-        found: Any = await self._redis.zrangebyscore(keys.WAITING, "-inf", until, start=0, num=PAGE)
-        return [int(user) for user in found]
+        while True:
+            found: Any = await self._redis.zrangebyscore(keys.WAITING, "-inf", until, start=0, num=PAGE)
+            users = _users(found)
+            if len(users) < len(found):
+                self._set_aside(await self._redis.zrem(keys.WAITING, *(set(found) - {b"%d" % user for user in users})))
+            if users or not found:
+                return users
 
     async def full_users(self) -> list[int]:
         """Up to `PAGE` users at or above the threshold."""
-        found: Any = await self._redis.srandmember(keys.FULL, PAGE)
-        return [int(user) for user in found]
+        while True:
+            found: Any = await self._redis.srandmember(keys.FULL, PAGE)
+            users = _users(found)
+            if len(users) < len(found):
+                self._set_aside(await self._redis.srem(keys.FULL, *(set(found) - {b"%d" % user for user in users})))
+            if users or not found:
+                return users
+
+    def _set_aside(self, count: int) -> None:
+        self.foreign += count
+        log.error("%d entries of `%s` and `%s` are no users; they are removed", count, keys.WAITING, keys.FULL)
 
     async def oldest_waiting(self) -> float | None:
         """Since when the longest waiting activity waits, at most."""
@@ -57,10 +75,17 @@ class Batches:
         return float(found[0][1]) if found else None
 
     async def claim(self, batch_id: str, users: Sequence[int], most: int) -> Batch | None:
-        """Move up to `most` of these users' oldest activities into a new batch. None: nothing was waiting."""
+        """Move up to `most` of these users' oldest activities into a new batch. None: nothing was waiting.
+
+        A user whose key holds something else than ours is left out, and out of the indexes.
+        """
         names = [keys.WAITING, keys.FULL, keys.FLUSHING, keys.batch(batch_id)]
         names += [keys.user_activity(user) for user in users]
-        found = await self._claim(keys=names, args=[batch_id, most, self._lease, self._threshold, *users])
+        found, foreign = await self._claim(keys=names, args=[batch_id, most, self._lease, self._threshold, *users])
+        if foreign:
+            self.foreign += len(foreign)
+            told = ", ".join(keys.user_activity(int(user)) for user in foreign[:10])
+            log.error("%d users' keys hold something else than activities; remove them: %s", len(foreign), told)
         return Batch(batch_id, found) if found else None
 
     async def expired(self, most: int = 100) -> list[str]:
@@ -104,7 +129,7 @@ class Batches:
             users: Any = await self._redis.zrange(keys.WAITING, start, start + PAGE - 1)
             if not users:
                 return
-            await self._keep(keys=[keys.user_activity(int(user)) for user in users], args=[ttl])
+            await self._keep(keys=[keys.user_activity(user) for user in _users(users)], args=[ttl])
             start += PAGE
 
     async def waiting_users(self) -> int:
@@ -119,6 +144,11 @@ class Quarantined(msgspec.Struct, frozen=True):
     reason: str
     at: float  # seconds
     payload: str  # as it was stored; bytes that are no UTF-8 as \\xNN
+
+
+def _users(found: Iterable[bytes]) -> list[int]:
+    """The members that are user ids as we write them."""
+    return [int(text) for text in found if text.isdigit() and len(text) < 20 and (text[:1] != b"0" or text == b"0")]
 
 
 def halves(size: int) -> list[Sequence[int]]:

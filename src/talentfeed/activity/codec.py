@@ -130,20 +130,23 @@ def decode_all(payloads: Iterable[bytes | str]) -> tuple[list[Activity], int]:
 # ---------------------------------------------------------------- the viewer's events
 
 
-def encode_event(activity: Activity) -> bytes:
-    """A client's activity → what `recent:{user_id}` keeps of it. Its `video_id` must be set."""
+def event(activity: Activity) -> Event:
+    """A client's activity → what it is to its viewer. Raises UndecodableActivityError where it names no item."""
     if activity.video_id is None:
         raise UndecodableActivityError(f"A {activity.event_type} names no item")
-    return _encoder.encode(
-        Event(
-            event_type=activity.event_type,
-            kind=KINDS[activity.item_type],
-            item_id=activity.video_id,
-            at=seconds(activity.timestamp),
-            value=activity.value,
-            watch_ratio=activity.watch_ratio,
-        )
+    return Event(
+        event_type=activity.event_type,
+        kind=KINDS[activity.item_type],
+        item_id=activity.video_id,
+        at=seconds(activity.timestamp),
+        value=activity.value,
+        watch_ratio=activity.watch_ratio,
     )
+
+
+def encode_event(event: Event) -> bytes:
+    """→ what `recent:{user_id}` keeps of it."""
+    return _encoder.encode(event)
 
 
 def decode_events(payloads: Sequence[bytes]) -> list[Event]:

@@ -17,7 +17,7 @@ def user_activity(user_id: int) -> str:
 
 
 def session(user_id: int, session_id: str) -> str:
-    """List: items shown in a session, oldest first."""
+    """String: items shown in a session, oldest first, 9 bytes each; see `packed.py`."""
     return f"session:{user_id}:{session_id}"
 
 
@@ -29,6 +29,11 @@ def feed(feed_id: str) -> str:
 def recent(user_id: int) -> str:
     """List: a user's newest client events, newest at the head."""
     return f"recent:{user_id}"
+
+
+def touched(user_id: int) -> str:
+    """String: items of a user's client events, oldest first, 14 bytes each; see `packed.py`."""
+    return f"touched:{user_id}"
 
 
 def shown_flows(user_id: int) -> str:

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from talentfeed.activity import answers, codec, feeds_kept, keys, scripts
+from talentfeed.activity import answers, codec, keys, packed, scripts
 from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
+from talentfeed.activity.served import Drains
 from talentfeed.activity.sessions import RECENT
-from talentfeed.contracts import CLIENT_EVENTS, Activity, EventType, Kind
+from talentfeed.contracts import CLIENT_EVENTS, Activity
 from talentfeed.errors import RowsRefusedError, StoreUnavailableError
 
 __all__ = ["EventLog", "Outbox", "Recorder", "ServedFeed", "ServedItem"]
@@ -21,11 +22,14 @@ log = logging.getLogger(__name__)
 
 EVENT_SECONDS = 48 * 3600  # a repeat of an event id within this is the same event
 RECENT_SECONDS = 7 * 86_400
-FLOW_SECONDS = 30 * 86_400
-FLOWS_KEPT = 200
-SESSION_ITEMS = 5_000  # the newest shown of a session; about 200 pages
+TOUCHED = 20_000  # client events of a viewer whose items are not served again; builds know the older ones
 DRAIN = 32  # feeds stored in one step
 LONG = 64 * 4_096  # bytes of exclusions, as of 30,000 ids, from which on their encoding leaves the event loop alone
+
+
+_KEPT = (RECENT, TOUCHED * packed.TOUCH.itemsize, packed.TOUCH.itemsize, RECENT_SECONDS)
+_Reported = tuple[Activity, bytes, bytes, bytes]  # and its JSON, and what `recent` and `touched` keep of it
+_Remembered = tuple[int, bytes, bytes]  # its user, and what `recent` and `touched` keep of it
 
 
 class EventLog(Protocol):
@@ -62,13 +66,14 @@ class Recorder:
         self._outbox = outbox
         self._event_log = event_log
         self._rows = rows or codec.Rows()
-        self._activity_ttl = activity_ttl
-        self._session_ttl = session_ttl
         self._threshold = threshold
         self._report_timeout = report_timeout
         self._served_script = redis.register_script(scripts.SERVED)
         self._report_script = redis.register_script(scripts.REPORT)
-        self._drained = keys.drained(uuid.uuid4().hex)
+        self._remember_script = redis.register_script(scripts.REMEMBER)
+        self._drain_of = Drains(
+            uuid.uuid4().hex, activity_ttl=activity_ttl, session_ttl=session_ttl, threshold=threshold
+        )
         self._drains = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -94,7 +99,7 @@ class Recorder:
             self._stopping = False
             self._task = asyncio.create_task(self._drain(), name="recorder")
 
-    async def stop(self, *, patience: float = 5.0) -> None:
+    async def stop(self, *, patience: float = 3.0) -> None:
         """Store what is left, for at most `patience` seconds; the rest is counted as lost."""
         self._stopping = True
         self._wake.set()
@@ -129,13 +134,13 @@ class Recorder:
         """Until it is done: the number of the drain makes a repeat harmless."""
         self._drains += 1
         if sum(feed.weight for feed in feeds) > LONG:
-            names, args = await asyncio.to_thread(self._served_arguments, feeds)
+            names, args = await asyncio.to_thread(self._drain_of, self._drains, feeds)
         else:
-            names, args = self._served_arguments(feeds)
+            names, args = self._drain_of(self._drains, feeds)
         pause = 0.05
         while True:
             try:
-                await self._served_script(keys=names, args=args)
+                answer = int(await self._served_script(keys=names, args=args))
             except (RedisError, OSError) as error:
                 if not answers.passes(error):
                     log.exception("Redis refuses %d served feeds; they are lost", len(feeds))
@@ -151,46 +156,15 @@ class Recorder:
         if self._away:
             self._away = False
             log.info("Redis takes served feeds again")
+        if answer > 1:
+            self.lost_served += answer - 1
+            log.error("%d served activities are lost: their users' keys hold something else", answer - 1)
         self._outbox.done(feeds)
         self.recorded_feeds += len(feeds)
 
     def _lose(self, feeds: Sequence[ServedFeed]) -> None:
         self._outbox.done(feeds)
         self.lost_served += sum(feed.records for feed in feeds)
-
-    def _served_arguments(self, feeds: Sequence[ServedFeed]) -> tuple[list[str], list[str | bytes | int | float]]:
-        names = [self._drained, keys.WAITING, keys.FULL]
-        args: list[str | bytes | int | float] = [
-            self._drains,
-            self._activity_ttl,
-            self._session_ttl,
-            SESSION_ITEMS,
-            FLOW_SECONDS,
-            FLOWS_KEPT,
-            self._threshold,
-        ]
-        for feed in feeds:
-            names += [
-                keys.user_activity(feed.user_id),
-                keys.session(feed.user_id, feed.session_id),
-                keys.shown_flows(feed.user_id),
-                keys.feed(feed.feed_id),
-            ]
-            activities = _activities(feed)
-            items = [f"{codec.ITEM_TYPES[item.kind]}:{item.id}" for item in feed.items]
-            flows = [item.id for item in feed.items if item.kind is Kind.FLOW]
-            args += [
-                feed.user_id,
-                feed.at,
-                _record(feed),
-                len(activities),
-                *activities,
-                len(items),
-                *items,
-                len(flows),
-                *flows,
-            ]
-        return names, args
 
     # ------------------------------------------------------------ what clients report
 
@@ -209,7 +183,7 @@ class Recorder:
         if unknown:
             raise RowsRefusedError(f"Clients do not report {sorted(unknown)}; they report {', '.join(CLIENT_EVENTS)}")
         try:
-            payloads = [(a, codec.encode(a), codec.encode_event(a)) for a in activities]
+            payloads = [(a, codec.encode(a), *_remembered(a)) for a in activities]
             if self._event_log is not None:
                 new = await self._commit(self._event_log, payloads)
             else:
@@ -228,23 +202,22 @@ class Recorder:
         activities, skipped = codec.decode_all(stored)
         if skipped:
             log.warning("%d rows of activity_log that clients seem to have reported are no activities", skipped)
-        events = [(a.user_id, codec.encode_event(a)) for a in activities if a.video_id is not None]
+        events = [(a.user_id, *_remembered(a)) for a in activities if a.video_id is not None]
         for start in range(0, len(events), 1000):
             await self._remember(events[start : start + 1000])
         return len(events)
 
-    async def _accept(self, payloads: Sequence[tuple[Activity, bytes, bytes]]) -> int:
+    async def _accept(self, payloads: Sequence[_Reported]) -> int:
         if not payloads:
             return 0
-        ordinals = {user_id: n for n, user_id in enumerate(dict.fromkeys(a.user_id for a, _, _ in payloads), start=1)}
+        ordinals = {user_id: n for n, user_id in enumerate(dict.fromkeys(a.user_id for a, *_ in payloads), start=1)}
         names = [keys.WAITING, keys.FULL]
         for user_id in ordinals:
-            names += [keys.user_activity(user_id), keys.recent(user_id)]
-        args: list[str | bytes | int] = [EVENT_SECONDS, RECENT, RECENT_SECONDS, self._threshold, len(ordinals)]
-        args += ordinals
-        for activity, payload, event in payloads:
+            names += [keys.user_activity(user_id), keys.recent(user_id), keys.touched(user_id)]
+        args: list[str | bytes | int] = [EVENT_SECONDS, *_KEPT, self._threshold, len(ordinals), *ordinals]
+        for activity, payload, event, touch in payloads:
             names.append(keys.event(activity.user_id, activity.event_id))
-            args += [ordinals[activity.user_id], payload, event]
+            args += [ordinals[activity.user_id], payload, event, touch]
         try:
             async with asyncio.timeout(self._report_timeout):
                 return int(await self._report_script(keys=names, args=args))
@@ -254,60 +227,35 @@ class Recorder:
                 "again with the same event_id"
             ) from error
 
-    async def _commit(self, event_log: EventLog, payloads: Sequence[tuple[Activity, bytes, bytes]]) -> int:
+    async def _commit(self, event_log: EventLog, payloads: Sequence[_Reported]) -> int:
         rows: dict[str, codec.Row] = {}
-        events: dict[str, tuple[int, bytes]] = {}
-        for activity, payload, event in payloads:
+        events: dict[str, _Remembered] = {}
+        for activity, payload, event, touch in payloads:
             key = keys.event(activity.user_id, activity.event_id)
             if key not in rows:
                 rows[key] = self._rows.row(payload)
-                events[key] = (activity.user_id, event)
+                events[key] = (activity.user_id, event, touch)
         new = await event_log.write_events(rows)
         await self._remember([event for key, event in events.items() if key in new])
         return len(new)
 
-    async def _remember(self, events: Sequence[tuple[int, bytes]]) -> None:
-        if not events:
-            return
-        pipeline = self._redis.pipeline(transaction=False)
-        for user_id, event in events:
-            pipeline.lpush(keys.recent(user_id), event)
-        for user_id in dict.fromkeys(user_id for user_id, _ in events):
-            pipeline.ltrim(keys.recent(user_id), 0, RECENT - 1)
-            pipeline.expire(keys.recent(user_id), RECENT_SECONDS)
+    async def _remember(self, events: Sequence[_Remembered]) -> None:
+        by_user: dict[int, list[bytes]] = {}
+        for user_id, event, touch in events:
+            by_user.setdefault(user_id, []).extend((event, touch))
+        names, args = [], list[str | bytes | int](_KEPT)
+        for user_id, values in by_user.items():
+            names += [keys.recent(user_id), keys.touched(user_id)]
+            args += [len(values) // 2, *values]
         try:
-            await pipeline.execute()
+            if names:
+                await self._remember_script(keys=names, args=args)
         except (RedisError, OSError):
-            # The events are committed and so acknowledged; the next start warms this list again.
+            # The events are committed and so acknowledged; the next start warms these keys again.
             log.exception("%d committed events do not count for their viewers yet", len(events))
 
 
-def _record(feed: ServedFeed) -> bytes:
-    """Empty where there is none. What is wrong with a record must not lose the feed's activities."""
-    if feed.origin is None:
-        return b""
-    try:
-        return feeds_kept.encode(feed, feed.origin)
-    except Exception:
-        log.exception("Feed %s goes without a record: it cannot be replayed or explained", feed.feed_id)
-        return b""
-
-
-def _activities(feed: ServedFeed) -> list[bytes]:
-    """One `feed_request` and one `video_view` an item; `position` is the slot's number from 0."""
-    at = codec.timestamp(feed.at)
-    common: dict[str, Any] = {"timestamp": at, "source": "feed", "feed_type": feed.endpoint, "user_id": feed.user_id}
-    common |= {"session_id": feed.session_id, "feed_id": feed.feed_id}
-    request = codec.Wire(event_type=EventType.FEED_REQUEST, event_id=feed.feed_id, size=len(feed.items), **common)
-    stored = [codec.encode(request)]
-    view = codec.Wire(event_type=EventType.VIDEO_VIEW, event_id="", **common)  # one, written again for each item
-    for position, item in enumerate(feed.items):
-        view.event_id = f"{feed.feed_id}:{position}"
-        view.video_id = int(item.id)
-        view.item_type = codec.ITEM_TYPES[item.kind]
-        view.video_url = item.url
-        view.position = position
-        view.pool = item.pool
-        view.probability = float(item.probability)
-        stored.append(codec.encode(view))
-    return stored
+def _remembered(activity: Activity) -> tuple[bytes, bytes]:
+    """What `recent` and `touched` keep of a client's event."""
+    event = codec.event(activity)
+    return codec.encode_event(event), packed.touch(event)

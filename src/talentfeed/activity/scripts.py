@@ -8,6 +8,15 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 """
 
+# A key that somebody else uses must cost nobody but its user: a script that fails in its middle has done half.
+_OURS = """
+local function ours(key, kind)
+  local found = redis.call('TYPE', key)
+  if type(found) == 'table' then found = found['ok'] end
+  return found == 'none' or found == kind
+end
+"""
+
 # A list without expiry holds a client's acknowledged activities: it must not get one again while they wait. A list that
 # a claim has emptied is gone, so the next push starts anew.
 _PUSH = """
@@ -21,18 +30,31 @@ local function push(list, user, payloads, waiting, full, threshold)
 end
 """
 
+# Records of one width in a string, the newest at its end; cut when a tenth too many are there, so seldom.
+_APPEND = """
+local function append(key, records, most, width, life)
+  if redis.call('STRLEN', key) % width ~= 0 then redis.call('DEL', key) end
+  local length = redis.call('APPEND', key, records)
+  if length > most + most / 10 then redis.call('SET', key, redis.call('GETRANGE', key, -most, -1)) end
+  redis.call('EXPIRE', key, life)
+end
+"""
+
 # KEYS: drained:{recorder}, waiting, full, then for each feed: user_activity, session, shown_flows, feed
-# ARGV: number of this drain (a recorder counts up from 1), activity TTL, session TTL, session length, flows' life,
-#       flows kept, threshold, then for each feed: user id, shown at, its record (empty: none), n activities,
-#       activities…, n items, items…, n flows, flow ids…
-# Repeated, however late: the number is not above the last one done, nothing happens. → 1 if done now, else 0
+# ARGV: number of this drain (a recorder counts up from 1), activity TTL, session TTL, bytes kept of a session, bytes of
+#       an item, flows' life, flows kept, threshold, then for each feed: user id, shown at, its record (empty: none),
+#       its items (packed), n activities, activities…, n flows, flow ids…
+# Repeated, however late: the number is not above the last one done, nothing happens.
+# → 1 + how many activities were refused since the key holds something else; 0 where it was done before
 SERVED = (
     _NOW
+    + _OURS
     + _PUSH
+    + _APPEND
     + """
 if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800)
-local next = 8
+local next, refused = 9, 0
 local function take()
   next = next + 1
   return ARGV[next - 1]
@@ -44,61 +66,110 @@ local function take_list()
   return list
 end
 for key = 4, #KEYS, 4 do
-  local user, at, record = take(), take(), take()
-  local activities, items, flows = take_list(), take_list(), take_list()
+  local user, at, record, items = take(), take(), take(), take()
+  local activities, flows = take_list(), take_list()
   local list, session, shown = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  local kept = redis.call('TTL', list) == -1
-  push(list, user, activities, KEYS[2], KEYS[3], tonumber(ARGV[7]))
-  if not kept then redis.call('EXPIRE', list, ARGV[2]) end
-  if #items > 0 then
-    redis.call('RPUSH', session, unpack(items))
-    redis.call('LTRIM', session, -tonumber(ARGV[4]), -1)
-    redis.call('EXPIRE', session, ARGV[3])
+  if ours(list, 'list') then
+    local kept = redis.call('TTL', list) == -1
+    push(list, user, activities, KEYS[2], KEYS[3], tonumber(ARGV[8]))
+    if not kept then redis.call('EXPIRE', list, ARGV[2]) end
+  else
+    refused = refused + #activities
   end
-  if #flows > 0 then
+  if #items > 0 and ours(session, 'string') then
+    append(session, items, tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[3])
+  end
+  if #flows > 0 and ours(shown, 'zset') then
     for _, flow in ipairs(flows) do redis.call('ZADD', shown, at, flow) end
-    redis.call('ZREMRANGEBYRANK', shown, 0, -tonumber(ARGV[6]) - 1)
-    redis.call('EXPIRE', shown, ARGV[5])
+    redis.call('ZREMRANGEBYRANK', shown, 0, -tonumber(ARGV[7]) - 1)
+    redis.call('EXPIRE', shown, ARGV[6])
   end
   if #record > 0 then redis.call('SET', KEYS[key + 3], record, 'EX', ARGV[3]) end
 end
-return 1
+return 1 + refused
 """
 )
 
-# KEYS: waiting, full, then for each user: user_activity, recent; then for each activity: event:{user}:{event_id}
-# ARGV: event's life, recent kept, recent's life, threshold, n users, user ids…,
-#       then for each activity: its user's ordinal, the activity, what `recent` keeps
-# Repeated: the event keys are set, nothing happens. → how many were new
+# A viewer's newest events, and beside them all items they touched.
+_REMEMBER = """
+local function remember(recent, touched, events, records, kept, most, width, life)
+  if ours(recent, 'list') then
+    redis.call('LPUSH', recent, unpack(events, math.max(1, #events - kept + 1)))
+    redis.call('LTRIM', recent, 0, kept - 1)
+    redis.call('EXPIRE', recent, life)
+  end
+  if ours(touched, 'string') then append(touched, table.concat(records), most, width, life) end
+end
+"""
+
+# KEYS: waiting, full, then for each user: user_activity, recent, touched; then for each activity:
+#       event:{user}:{event_id}
+# ARGV: event's life, recent kept, bytes kept of touched, bytes of one of it, life of both, threshold, n users,
+#       user ids…, then for each activity: its user's ordinal, the activity, what `recent` keeps, what `touched` keeps
+# Repeated: the event keys are set, nothing happens. → how many were new; an error where a key holds something else:
+# then nothing was done, since an event key without its activity would make a retry look like a repeat
 REPORT = (
     _NOW
+    + _OURS
     + _PUSH
+    + _APPEND
+    + _REMEMBER
     + """
-local users = tonumber(ARGV[5])
-local fresh, events, new = {}, {}, 0
-for user = 1, users do fresh[user], events[user] = {}, {} end
-local arg = 6 + users
-for key = 3 + 2 * users, #KEYS do
+local users = tonumber(ARGV[7])
+local function foreign(key)
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds something else than this service writes there; remove it')
+end
+if not ours(KEYS[1], 'zset') then return foreign(KEYS[1]) end
+if not ours(KEYS[2], 'set') then return foreign(KEYS[2]) end
+for user = 1, users do
+  if not ours(KEYS[3 * user], 'list') then return foreign(KEYS[3 * user]) end
+end
+local fresh, events, records, new = {}, {}, {}, 0
+for user = 1, users do fresh[user], events[user], records[user] = {}, {}, {} end
+local arg = 8 + users
+for key = 3 + 3 * users, #KEYS do
   if redis.call('SET', KEYS[key], '1', 'NX', 'EX', ARGV[1]) then
     local user = tonumber(ARGV[arg])
     table.insert(fresh[user], ARGV[arg + 1])
     table.insert(events[user], ARGV[arg + 2])
+    table.insert(records[user], ARGV[arg + 3])
     new = new + 1
   end
-  arg = arg + 3
+  arg = arg + 4
 end
 for user = 1, users do
   if #fresh[user] > 0 then
-    local list, recent = KEYS[1 + 2 * user], KEYS[2 + 2 * user]
-    push(list, ARGV[5 + user], fresh[user], KEYS[1], KEYS[2], tonumber(ARGV[4]))
+    local list = KEYS[3 * user]
+    push(list, ARGV[7 + user], fresh[user], KEYS[1], KEYS[2], tonumber(ARGV[6]))
     redis.call('PERSIST', list)
-    local kept = tonumber(ARGV[2])
-    redis.call('LPUSH', recent, unpack(events[user], math.max(1, #events[user] - kept + 1)))
-    redis.call('LTRIM', recent, 0, kept - 1)
-    redis.call('EXPIRE', recent, ARGV[3])
+    remember(KEYS[3 * user + 1], KEYS[3 * user + 2], events[user], records[user],
+      tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5])
   end
 end
 return new
+"""
+)
+
+# KEYS: for each user: recent, touched
+# ARGV: recent kept, bytes kept of touched, bytes of one of it, life of both, then for each user: n events, then for
+#       each what `recent` keeps, what `touched` keeps
+# Repeated: the events are there twice; they count once all the same.
+REMEMBER = (
+    _OURS
+    + _APPEND
+    + _REMEMBER
+    + """
+local arg = 5
+for key = 1, #KEYS, 2 do
+  local events, records = {}, {}
+  for i = 1, tonumber(ARGV[arg]) do
+    events[i], records[i] = ARGV[arg + 2 * i - 1], ARGV[arg + 2 * i]
+  end
+  arg = arg + 1 + 2 * #events
+  remember(KEYS[key], KEYS[key + 1], events, records,
+    tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+end
+return 1
 """
 )
 
@@ -106,29 +177,35 @@ return new
 # KEYS: waiting, full, flushing, flushing:{batch}, then user_activity of each user
 # ARGV: batch id, most activities, lease (seconds), threshold, then the user ids
 # Repeated: takes more into the same batch; the caller never repeats it and reads the batch back instead.
-# → the activities, oldest first within each user
+# → the activities, oldest first within each user; the users whose key holds something else: they are taken out of
+#   the indexes and have nothing waiting until the next push
 CLAIM = (
     _NOW
+    + _OURS
     + """
-local left, taken = tonumber(ARGV[2]), {}
+local left, taken, foreign = tonumber(ARGV[2]), {}, {}
 for i = 5, #KEYS do
   local user, list = ARGV[i], KEYS[i]
-  if left > 0 then
+  if not ours(list, 'list') then
+    foreign[#foreign + 1] = user
+    redis.call('ZREM', KEYS[1], user)
+    redis.call('SREM', KEYS[2], user)
+  elseif left > 0 then
     local oldest = redis.call('LRANGE', list, -left, -1)
     for j = #oldest, 1, -1 do taken[#taken + 1] = oldest[j] end
     if #oldest > 0 then redis.call('LTRIM', list, 0, -#oldest - 1) end
     left = left - #oldest
+    local remaining = redis.call('LLEN', list)
+    if remaining == 0 then redis.call('ZREM', KEYS[1], user) end
+    if remaining < tonumber(ARGV[4]) then redis.call('SREM', KEYS[2], user) end
   end
-  local remaining = redis.call('LLEN', list)
-  if remaining == 0 then redis.call('ZREM', KEYS[1], user) end
-  if remaining < tonumber(ARGV[4]) then redis.call('SREM', KEYS[2], user) end
 end
-if #taken == 0 then return taken end
+if #taken == 0 then return {taken, foreign} end
 for first = 1, #taken, 1000 do
   redis.call('RPUSH', KEYS[4], unpack(taken, first, math.min(first + 999, #taken)))
 end
 redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), ARGV[1])
-return taken
+return {taken, foreign}
 """
 )
 

@@ -1,22 +1,21 @@
 """What a request needs of earlier ones, in one round trip, and without it when Redis is slow, frozen or gone."""
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from talentfeed.activity import answers, codec, keys
+from talentfeed.activity import codec, keys, packed
 from talentfeed.activity.outbox import Item, Outbox, ServedFeed
-from talentfeed.contracts import Event, Kind
-
-log = logging.getLogger(__name__)
+from talentfeed.activity.reading import Command, Reads
+from talentfeed.contracts import Event, Ints, Kind
 
 RECENT = 200  # client events of a viewer that are kept and read
+SEEN = 5_000  # of items beyond these events, so many are told as seen: each costs some millionths of a second a feed
+NEWEST = 200  # shown items that are told in order; a creator window needs 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,35 +23,42 @@ class Session:
     """What is known of earlier requests."""
 
     session_id: str
-    shown: Sequence[Item] = ()  # in this session, oldest first
-    events: Sequence[Event] = ()  # the viewer's newest client events, newest first
+    shown: Sequence[Item] = ()  # the newest `NEWEST` items of this session, oldest first
+    shown_ids: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # (n,) of all its items, oldest first
+    # The viewer's newest client events, newest first; after the `RECENT` newest, items of older ones as plain views.
+    events: Sequence[Event] = ()
     shown_flows: Sequence[int] = ()  # ids of flows shown in earlier sessions; read for the endpoint `flow` alone
     degraded: bool = False  # Redis did not answer: only what this process still remembers is here
 
 
 class Sessions:
-    """Reads sessions. After a failure it leaves Redis alone for `rest` seconds, then one read tries again."""
+    """Reads sessions. While Redis is away requests do without it at once; see `reading.py`."""
 
     def __init__(
         self,
         redis: Redis,
         *,
         outbox: Outbox,
-        budget: float | None = 0.02,
+        budget: float | None = 0.25,
         rest: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`budget`: seconds that a read may take, None without limit (in-process). `clock`: wall time, never as-of:
-        it makes session ids."""
-        self._redis = redis
+        """`budget`: seconds that Redis may take for a read, None without limit (in-process); `rest`: between probes of
+        a Redis that is away. `clock`: wall time, never as-of: it makes session ids."""
         self._outbox = outbox
-        self._budget = budget
-        self._rest = rest
+        self._reads = Reads(redis, budget=budget, rest=rest)
         self._clock = clock
-        self._closed_until = 0.0  # monotonic
-        self._out = False
+        self._skipped = 0
         self.degraded_reads = 0
-        self.skipped_values = 0  # stored items that are none
+
+    @property
+    def skipped_values(self) -> int:
+        """Stored values that are none of ours, and keys of another type."""
+        return self._skipped + self._reads.foreign
+
+    async def close(self) -> None:
+        """End what is under way. Before the client is closed."""
+        await self._reads.close()
 
     async def read(self, user_id: int, session_id: str | None = None, *, endpoint: str) -> Session:
         """The session; a new one where `session_id` is None. Never raises for Redis' sake."""
@@ -60,77 +66,61 @@ class Sessions:
             session_id = str(int(self._clock() * 1000))
         # Taken before Redis is asked: what is stored in the meantime is in both, and dropped from one below.
         pending = self._outbox.pending(user_id)
-        answer = await self._ask(user_id, session_id, endpoint)
+        commands: list[Command] = [
+            ("GET", keys.session(user_id, session_id)),
+            ("LRANGE", keys.recent(user_id), 0, RECENT - 1),
+            ("GET", keys.touched(user_id)),
+        ]
+        if endpoint == "flow":
+            commands.append(("ZRANGE", keys.shown_flows(user_id), 0, -1))
+        answer = await self._reads.ask(*commands)
         if answer is None:
             self.degraded_reads += 1
-            return self._merge(session_id, pending, ([], [], []), endpoint=endpoint, degraded=True)
-        return self._merge(session_id, pending, answer, endpoint=endpoint, degraded=False)
-
-    async def _ask(self, user_id: int, session_id: str, endpoint: str) -> tuple[list[bytes], ...] | None:
-        now = time.monotonic()
-        if now < self._closed_until:
-            return None
-        if self._out:
-            self._closed_until = now + self._rest  # one request tries, the others do not wait for its outcome
-        try:
-            async with asyncio.timeout(self._budget):
-                pipeline = self._redis.pipeline(transaction=False)
-                pipeline.lrange(keys.session(user_id, session_id), 0, -1)
-                pipeline.lrange(keys.recent(user_id), 0, RECENT - 1)
-                if endpoint == "flow":
-                    pipeline.zrange(keys.shown_flows(user_id), 0, -1)
-                found: list[Any] = await pipeline.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            self._closed_until = time.monotonic() + self._rest
-            if not self._out:
-                self._out = True
-                log.warning("Redis does not answer (%s); feeds go on without sessions", answers.told(error))
-            return None
-        if self._out:
-            self._out, self._closed_until = False, 0.0
-            log.info("Redis answers again; feeds have their sessions back")
-        return found[0], found[1], found[2] if endpoint == "flow" else []
+        return self._merge(session_id, pending, answer, endpoint=endpoint)
 
     def _merge(
-        self,
-        session_id: str,
-        pending: Sequence[ServedFeed],
-        answer: tuple[list[bytes], ...],
-        *,
-        endpoint: str,
-        degraded: bool,
+        self, session_id: str, pending: Sequence[ServedFeed], answer: list[Any] | None, *, endpoint: str
     ) -> Session:
-        stored, events, flows = answer
-        shown = self._items(stored)
-        known = set(shown)
-        earlier = dict.fromkeys(self._numbers(flows))
+        stored, recent, touched, *flows = answer or (None, None, None)
+        items, skipped = packed.unpack(stored)
+        self._skipped += skipped
+        earlier = dict.fromkeys(self._numbers((flows[0] if flows else None) or ()))
+        unstored: list[Item] = []
         for feed in pending:
-            items = [(item.kind, item.id) for item in feed.items]
+            served = [(item.kind, item.id) for item in feed.items]
             if feed.session_id == session_id:
-                shown += [item for item in items if item not in known]
+                unstored += served
             elif endpoint == "flow":
-                earlier.update(dict.fromkeys(id_ for kind, id_ in items if kind is Kind.FLOW))
-        here = {id_ for kind, id_ in shown if kind is Kind.FLOW}
+                earlier.update(dict.fromkeys(id_ for kind, id_ in served if kind is Kind.FLOW))
+        if unstored:
+            ids = np.fromiter((id_ for _, id_ in unstored), np.int64, len(unstored))
+            known = set(packed.as_tuples(items[np.isin(items["id"], ids)]))
+            unstored = [item for item in unstored if item not in known]
+        shown = [*packed.as_tuples(items[-NEWEST:]), *unstored]
+        shown_ids = items["id"]
+        if unstored:
+            shown_ids = np.concatenate([shown_ids, np.fromiter((id_ for _, id_ in unstored), np.int64, len(unstored))])
+        if earlier:
+            here = {*items["id"][items["kind"] == Kind.FLOW].tolist(), *(i for k, i in unstored if k is Kind.FLOW)}
+            earlier = {flow: None for flow in earlier if flow not in here}
         return Session(
             session_id=session_id,
-            shown=shown,
-            events=codec.decode_events(events),
-            shown_flows=[flow for flow in earlier if flow not in here],
-            degraded=degraded,
+            shown=shown[-NEWEST:],
+            shown_ids=shown_ids.astype(np.int64),  # out of the packed records, one after another
+            events=self._events(recent or (), touched),
+            shown_flows=list(earlier),
+            degraded=answer is None,
         )
 
-    def _items(self, stored: Sequence[bytes]) -> list[Item]:
-        items = []
-        for text in stored:
-            name, _, number = text.partition(b":")
-            kind = codec.KINDS.get(name.decode("ascii", "replace"))
-            if kind is None or not number.isdigit():
-                self.skipped_values += 1
-                continue
-            items.append((kind, int(number)))
-        return items
+    def _events(self, recent: Sequence[bytes], touched: bytes | None) -> list[Event]:
+        events = codec.decode_events(recent)
+        if len(recent) < RECENT:  # all there are
+            return events
+        items, skipped = packed.unpack(touched, packed.TOUCH)
+        self._skipped += skipped
+        return events + packed.touched(items, events, SEEN)
 
     def _numbers(self, stored: Sequence[bytes]) -> list[int]:
         numbers = [int(text) for text in stored if text.isdigit()]
-        self.skipped_values += len(stored) - len(numbers)
+        self._skipped += len(stored) - len(numbers)
         return numbers

@@ -107,8 +107,8 @@ def _page(
         own = {item_id for _, item_id in shown}
         before = [item_id for item_id in excluded[-2 * _WINDOW :].tolist() if item_id not in own]
         recent = viewers.last_creators(snapshot, before[len(shown) - _WINDOW :]) + recent
-    if shown:
-        excluded = np.concatenate([excluded, np.fromiter((item_id for _, item_id in shown), np.int64, len(shown))])
+    if len(session.shown_ids):
+        excluded = np.concatenate([excluded, session.shown_ids])
     return FeedRequest(
         endpoint=endpoint,
         pattern=pattern,
