@@ -18,6 +18,7 @@ from tests.ranking.at_scale import random_snapshot
 from tests.ranking.packing import NOW, make_manifest, pack_flows, pack_users, pack_videos
 
 from talentfeed.contracts import (
+    HISTORY_KINDS,
     N_KNOWLEDGES,
     N_LANGUAGES,
     N_SKILLS,
@@ -81,10 +82,11 @@ class FlowSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One interaction in a user's history; `days_ago` None: unknown time."""
+    """One interaction in a user's history; `days_ago` None: unknown time. `what` None: a save, a view if not liked."""
 
     video_id: int
     liked: bool = True
+    what: str | None = None
     days_ago: float | None = 1.0
 
 
@@ -118,9 +120,9 @@ def user(user_id: int, **fields: object) -> UserSpec:
     return UserSpec(id=user_id, **fields)  # type: ignore[arg-type]
 
 
-def seen(video_id: int, *, liked: bool = True, days_ago: float | None = 1.0) -> Seen:
+def seen(video_id: int, *, liked: bool = True, days_ago: float | None = 1.0, what: str | None = None) -> Seen:
     """An interaction with a video."""
-    return Seen(video_id=video_id, liked=liked, days_ago=days_ago)
+    return Seen(video_id=video_id, liked=liked, days_ago=days_ago, what=what)
 
 
 def make_snapshot(
@@ -165,8 +167,12 @@ def make_snapshot(
     flow_index = {f.id: i for i, f in enumerate(flows)}
     histories = [
         sorted(
-            ((_time(s.days_ago, now), s.video_id, s.liked) for s in u.history if s.video_id in index),
-            key=lambda s: (-s[0], -s[1]),
+            (
+                (_time(s.days_ago, now), s.video_id, s.liked, s.what or ("save" if s.liked else "view"))
+                for s in u.history
+                if s.video_id in index
+            ),
+            key=lambda s: (-s[0], -s[1], not s[2]),
         )
         for u in people
     ]
@@ -222,6 +228,7 @@ def make_snapshot(
             profiles=_ragged(profiles, np.int32),
             history=_ragged([[index[s[1]] for s in h] for h in histories], np.int32),
             liked=np.array([s[2] for h in histories for s in h], np.bool_),
+            kind=np.array([HISTORY_KINDS.index(s[3]) for h in histories for s in h], np.int8),
             at=np.array([s[0] for h in histories for s in h], np.float64),
             flow_history=_ragged(flow_histories, np.int32),
             connections=_ragged([sorted(s) for s in links], np.int32),

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from tests.ranking.factory import NOW, FlowSpec, Seen, UserSpec, VideoSpec, make_snapshot
 
-from talentfeed.contracts import BanditState, Event, FeedRequest, Kind, Policy, Pool, Snapshot
+from talentfeed.contracts import HISTORY_KINDS, BanditState, Event, FeedRequest, Kind, Policy, Pool, Snapshot
 from talentfeed.ranking import feed, linucb, viewer
 from talentfeed.ranking.feed import LEARNING
 
@@ -58,7 +58,13 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     all_seen = draw(st.booleans()) and draw(st.booleans())
     history = draw(
         st.lists(
-            st.builds(Seen, video_id=st.sampled_from(known), liked=st.booleans(), days_ago=_DAYS),
+            st.builds(
+                Seen,
+                video_id=st.sampled_from(known),
+                liked=st.booleans(),
+                days_ago=_DAYS,
+                what=st.sampled_from(HISTORY_KINDS),
+            ),
             max_size=draw(st.sampled_from([0, 3, 20, 100])),
         )
         if known and not all_seen

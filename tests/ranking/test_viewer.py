@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.ranking import strategies
-from tests.ranking.factory import NOW, flow, make_snapshot, random_snapshot, seen, user, video
+from tests.ranking.factory import NOW, Seen, flow, make_snapshot, random_snapshot, seen, user, video
 from tests.reference import ranking as reference
 
 from talentfeed.contracts import Event, Kind, Snapshot
@@ -125,6 +125,37 @@ def test_an_event_that_the_snapshot_knows_changes_nothing() -> None:
     after = viewers.read(snapshot, 7, [event("like", i, at=NOW - i * 86_400 + 0.7) for i in range(1, 41)])
     assert np.array_equal(before.skills, after.skills)
     assert np.array_equal(before.seen_videos, after.seen_videos)
+
+
+def likes_after(history: list[Seen], *events: Event) -> bool:
+    """Whether user 7 likes video 1."""
+    snapshot = make_snapshot([video(1, skills=["dance"])], users=[user(7, history=history)])
+    return viewers.read(snapshot, 7, events).has_skills
+
+
+def test_a_short_rewatch_takes_no_like_back() -> None:
+    long, short = (event("video_view", 1, at=NOW - age, watch_ratio=ratio) for age, ratio in ((60, 0.9), (5, 0.1)))
+    assert likes_after([], long, short)
+    assert likes_after([], short, long)
+    assert likes_after([seen(1, what="view")], short)
+
+
+def test_a_new_rating_takes_the_place_of_the_one_before() -> None:
+    low, high = event("rating", 1, at=NOW - 5, value=1.0), event("rating", 1, at=NOW - 5, value=5.0)
+    rated = seen(1, what="rating", days_ago=20.0)
+    assert not likes_after([rated], low)
+    assert not likes_after([rated, seen(1, what="rating", days_ago=30.0)], low)
+    assert likes_after([seen(1, what="rating", liked=False, days_ago=20.0)], high)
+    assert likes_after([rated, seen(1, what="save", days_ago=20.0)], low)
+    assert likes_after([seen(1, what="rating", days_ago=0.0)], event("rating", 1, at=NOW - 9000, value=1.0))
+
+
+def test_a_fact_that_is_told_again_is_one_interaction_with_the_newer_time() -> None:
+    videos = [video(i, skills=[f"s{i}"]) for i in range(1, 82)]
+    snapshot = make_snapshot(videos, users=[user(7, history=[seen(i, days_ago=float(i)) for i in range(1, 82)])])
+    before, after = viewers.read(snapshot, 7), viewers.read(snapshot, 7, [event("like", 5, at=NOW)])
+    assert np.array_equal(before.skills, after.skills)
+    assert after.seen_videos[0] == 4
 
 
 def test_a_reported_flow_is_seen_from_the_next_request_on() -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talentfeed.contracts import BanditState, Event, Kind, Pool, Snapshot
+from talentfeed.contracts import HISTORY_KINDS, BanditState, Event, Kind, Pool, Snapshot
 
 DAY = 86_400.0
+Past = tuple[float, int, bool, str]  # at, row, liked, type
 CLASSIC = {  # alpha, beta
     Pool.POPULAR: (1.5, 0.8),
     Pool.AFFINITY: (1.8, 1.0),
@@ -41,36 +42,37 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event]) -> Person:
     rows = [i for i in range(len(users.id)) if int(users.id[i]) == user_id]
     video_row = {int(v): i for i, v in enumerate(videos.id)}
     flow_row = {int(f): i for i, f in enumerate(snapshot.flows.id)}
-    history: list[tuple[float, int, bool]] = []
+    history: list[Past] = []
     seen_flows: list[int] = []
     connected: list[int] = []
     profile: list[int] = []
     home: set[int] = set()
     for i in rows:
         history = [
-            (float(users.history_at[j]), int(users.history_video[j]), bool(users.history_liked[j]))
+            (
+                float(users.history_at[j]),
+                int(users.history_video[j]),
+                bool(users.history_liked[j]),
+                HISTORY_KINDS[int(users.history_kind[j])],
+            )
             for j in range(users.history_start[i], users.history_start[i + 1])
         ]
         seen_flows = [int(users.flow_history[j]) for j in range(*users.flow_history_start[i : i + 2])]
         connected = [int(users.connection[j]) for j in range(*users.connection_start[i : i + 2])]
         profile = [int(users.profile[j]) for j in range(*users.profile_start[i : i + 2])]
         home = {int(users.city[i])}
-    once: dict[tuple[int, str], Event] = {}
-    for event in sorted(events, key=lambda e: e.at):
-        if event.kind is Kind.VIDEO and event.item_id in video_row:
-            name = "save" if event.event_type == "like" else event.event_type
-            once[event.item_id, name] = event
-    for event in once.values():
-        row, likes = video_row[event.item_id], is_liked(event)
-        snapshot_has = [h for h in history if h[1] == row and h[2] == likes and abs(h[0] - event.at) <= 1.0]
-        if not snapshot_has:
-            history = [*history, (event.at, row, likes)]
-    history.sort(key=lambda h: (-h[0], -h[1]))
+    history = [*history, *unvalued(events, video_row)]
+    for row in video_row.values():
+        for name in ("rating", "save", "match", "view", "share", "skip"):
+            told = [e for e in events if video_row.get(e.item_id) == row and is_about(e, name)]
+            if told:
+                history = told_again(history, row, name, told)
+    history.sort(key=lambda h: (-h[0], -h[1], not h[2]))
     for event in sorted(events, key=lambda e: (e.at, e.item_id)):
         if event.kind is Kind.FLOW and event.item_id in flow_row:
             seen_flows = [flow_row[event.item_id], *seen_flows]
 
-    liked = {row for _, row, likes in history[:80] if likes}
+    liked = {row for _, row, likes, _ in history[:80] if likes}
     counts: dict[int, int] = {}
     tokens: set[int] = set()
     if liked:
@@ -94,9 +96,41 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event]) -> Person:
         cities=(cities | {int(users.city[u]) for u in connected}) - {0},
         connections={int(users.creator[u]) for u in connected} - {-1},
         influence=math.log(1 + len(connected)) / 10,
-        seen_videos=list(dict.fromkeys(row for _, row, _ in history)),
+        seen_videos=list(dict.fromkeys(row for _, row, _, _ in history)),
         seen_flows=list(dict.fromkeys(seen_flows)),
     )
+
+
+def is_about(event: Event, name: str) -> bool:
+    """Whether an event on a video is a fact of this type; a rating without a value is none."""
+    types = {"like": "save", "video_view": "view"}
+    same = types.get(event.event_type, event.event_type) == name
+    return same and event.kind is Kind.VIDEO and not (name == "rating" and event.value is None)
+
+
+def unvalued(events: Sequence[Event], video_row: dict[int, int]) -> list[Past]:
+    """Ratings without a value: seen, no more."""
+    told = [e for e in events if e.event_type == "rating" and e.value is None and e.kind is Kind.VIDEO]
+    return [(e.at, video_row[e.item_id], False, "none") for e in told if e.item_id in video_row]
+
+
+def told_again(history: list[Past], row: int, name: str, told: Sequence[Event]) -> list[Past]:
+    """The history after one more build: the fact's newest row has the newest time; a rating's the newest verdict."""
+    same = [h for h in history if (h[1], h[3]) == (row, name)]
+    rest = [h for h in history if (h[1], h[3]) != (row, name)]
+    at = max(e.at for e in told)
+    if not same:
+        same = [(0.0, row, False, name)]
+        newer = True
+    else:
+        newer = at > same[0][0] + 1.0
+    if name == "rating":
+        verdict = any(is_liked(e) for e in told if e.at == at)
+        if newer:
+            return [*rest, (at, row, verdict, name), *((h[0], row, False, name) for h in same[1:])]
+        return history
+    liked = same[0][2] or any(is_liked(e) for e in told)
+    return [*rest, (at if newer else same[0][0], row, liked, name), *same[1:]]
 
 
 def is_liked(event: Event) -> bool:
