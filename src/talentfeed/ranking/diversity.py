@@ -18,6 +18,7 @@ from talentfeed.ranking.postings import Postings, invert
 _DISTINCT, _MENTION = 5, 3  # 3/5 as whole numbers
 _GAIN = _DISTINCT - _MENTION
 _ALL_PASS = _MENTION * N_SKILLS  # from this slack on no video can fail
+_MANY_SKILLS = 4_096  # up to which a small catalogue keeps every mask
 _DENSE = 64  # a skill of one video in so many has its mask kept: these take no more room than the postings
 
 
@@ -46,6 +47,8 @@ class SkillIndex:
         inverted = invert(skills.ravel()[listed], n_skills + 1)
         by_skill = Postings(inverted.start, listed[inverted.entries] // N_SKILLS)
         often = np.diff(by_skill.start) * _DENSE >= ground.n
+        if ground.small and n_skills <= _MANY_SKILLS:
+            often[:] = True
         return cls(
             ground,
             skills,

@@ -30,6 +30,7 @@ from talentfeed.ranking.noise import Stream
 from talentfeed.ranking.postings import invert
 from talentfeed.ranking.presets import Preset
 from talentfeed.ranking.shelf import Listing
+from talentfeed.ranking.table import Offer, Shortlist, Table
 
 _KINDS = {"total": (Kind.VIDEO, Kind.FLOW), "discover": (Kind.VIDEO,), "flow": (Kind.FLOW,)}
 LEARNING = (Pool.POPULAR, Pool.AFFINITY, Pool.FRESH)
@@ -119,7 +120,7 @@ def rank(
     """
     chance = seed if draw_seed is None else draw_seed
     chosen = _candidates(ranker, viewer, request)
-    shortlists: dict[Pool, slate.Shortlist] = {}
+    shortlists: dict[Pool, Shortlist] = {}
     if Kind.VIDEO in chosen:
         shortlists |= _video_pools(ranker, viewer, chosen[Kind.VIDEO].out, now=now, seed=seed, prune=prune)
     if Kind.FLOW in chosen:
@@ -127,9 +128,9 @@ def rank(
     numbers = noise.counters(np.arange(request.size))
     explore, draw = noise.uniforms_of(chance, (Stream.EXPLORE, Stream.DRAW), numbers).tolist()
     slots, gave_way = slate.fill(
-        slate.Table(
+        Table(
             offers={
-                kind: slate.Offer(ranker.listings[kind], some.excluded, some.seen) for kind, some in chosen.items()
+                kind: Offer(ranker.listings[kind], some.excluded, some.seen) for kind, some in chosen.items()
             },
             shortlists=shortlists,
             skills=ranker.skills,
@@ -186,7 +187,7 @@ def _candidates(ranker: Ranker, viewer: Viewer, request: FeedRequest) -> dict[Ki
 
 def _video_pools(
     ranker: Ranker, viewer: Viewer, out: Bools, *, now: float, seed: int, prune: bool
-) -> dict[Pool, slate.Shortlist]:
+) -> dict[Pool, Shortlist]:
     boards = ranker.boards
     moment = boards.moment(features.Taste.of(ranker.catalogue, viewer), seed, now)
     sizes = [ranker.preset.of(pool).shortlist for pool in boards.pools]
@@ -213,7 +214,7 @@ def flow_scores(ranker: Ranker, now: float, seed: int) -> Floats:
 
 def _flow_pool(
     ranker: Ranker, viewer: Viewer, request: FeedRequest, kept: Bools, *, now: float, seed: int
-) -> slate.Shortlist:
+) -> Shortlist:
     scores = flow_scores(ranker, now, seed)
     if request.endpoint == "flow":
         tier = pools.tiers(ranker.snapshot.flows.creator, viewer, request.shown_flows)

@@ -37,7 +37,7 @@ class Newness:
         self._videos, self._flows = videos, flows
         self._new_left = videos.ground.count(new & videos.unseen) if videos else 0
         self.new_served = self.served = 0
-        self._ahead = _counts_behind(pattern)
+        self._ahead = counts_behind(pattern)
         self._only: bool | None = None
         self._kept_for_fresh: bool | None = None
         self.needed = 0  # new videos that the rest of the feed must bring
@@ -88,7 +88,7 @@ class Newness:
         return self._videos is not None and self._videos.ground.has(self._new, row)
 
 
-def _counts_behind(pattern: Sequence[Pool]) -> list[tuple[int, int, int]]:
+def counts_behind(pattern: Sequence[Pool]) -> list[tuple[int, int, int]]:
     """Flow slots, fresh slots and all video slots after each slot."""
     counts: list[tuple[int, int, int]] = []
     flow = fresh = video = 0

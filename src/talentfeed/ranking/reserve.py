@@ -32,6 +32,11 @@ class Reserve:
         if len(set(creator[fresh].tolist())) < 2 * size + 2 * CREATOR_WINDOW:
             self._makers = Counter(creator[videos.ground.rows(new & videos.unseen)].tolist())
 
+    @property
+    def watches(self) -> bool:
+        """Whether anybody may ever have to wait."""
+        return self._makers is not None
+
     def holders(self, needed: int, window: Window) -> list[int] | None:
         """Creators outside the window whose other items wait, where the feed needs so many new videos; else None."""
         if self._makers is None or needed <= 0:

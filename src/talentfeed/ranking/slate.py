@@ -5,59 +5,21 @@ stand; where they let nothing stand they give way from the last to the third, ea
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from talentfeed.contracts import Indices, Ints, Kind, Pool, Rule, Slot
-from talentfeed.ranking.diversity import Diversity, SkillIndex
+from talentfeed.contracts import Kind, Pool, Rule, Slot
+from talentfeed.ranking import express
+from talentfeed.ranking.diversity import Diversity
 from talentfeed.ranking.masks import Ground, Mask
 from talentfeed.ranking.newness import Newness, within_band
 from talentfeed.ranking.reserve import Reserve
-from talentfeed.ranking.shelf import Listing, Shelf, Window
+from talentfeed.ranking.shelf import Shelf, Window
+from talentfeed.ranking.table import Table, ladder, uniform_row
 
-_FALL_THROUGH = (Pool.AFFINITY, Pool.POPULAR, Pool.FRESH)  # of a flow slot without flows
 # keep new videos for the fresh slots, rule 5, rule 4
 _Strictness = tuple[tuple[bool, bool, bool], ...]
 _WHOLE: _Strictness = ((True, True, True), (False, True, True))
 _RELAXED: _Strictness = ((False, False, True), (False, True, False), (False, False, False))
-
-
-class Shortlist(Protocol):
-    """What a pool offers: a distribution over what is admissible of it."""
-
-    @property
-    def rows(self) -> Ints:
-        """All that it offers."""
-
-    def draw(self, ground: Ground, admissible: Mask, uniform: float) -> tuple[int, float] | None:
-        """Row and its probability; None where nothing is admissible."""
-
-    def probability(self, ground: Ground, admissible: Mask, row: int) -> float:
-        """Of drawing that admissible row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One kind of item, as the stages before left it."""
-
-    listing: Listing
-    excluded: Ints  # rows, distinct
-    seen: Indices  # left out only because already seen, oldest interaction first
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """All that a slate is made of."""
-
-    offers: Mapping[Kind, Offer]  # the kinds that the endpoint serves
-    shortlists: Mapping[Pool, Shortlist]
-    skills: SkillIndex
-    new: Mask  # of the videos
-    pattern: Sequence[Pool]  # one pool a slot
-    recent_creators: Sequence[Sequence[int]]
-    epsilon: float
-    explore_uniforms: Sequence[float]  # U[0, 1) a slot: below epsilon the slot explores
-    draw_uniforms: Sequence[float]  # U[0, 1) a slot
 
 
 class _Choice(NamedTuple):
@@ -70,6 +32,9 @@ class _Choice(NamedTuple):
 
 def fill(table: Table) -> tuple[list[Slot], list[Rule]]:
     """The slots of a feed, and the rules that gave way over all of it in the declared order."""
+    quick = express.fill(table)
+    if quick is not None:
+        return quick
     feed = _Feed(table)
     slots: list[Slot] = []
     for number, planned in enumerate(table.pattern):
@@ -186,17 +151,17 @@ class _Feed:
             return None
         uniform, epsilon = self._table.draw_uniforms[number], self._table.epsilon
         explored = self._table.explore_uniforms[number] < epsilon
-        for pool in _ladder(planned, kind):
+        for pool in ladder(planned, kind):
             shortlist = self._table.shortlists[pool]
             drawn = shortlist.draw(ground, admissible, uniform)
             if drawn is None:
                 continue
             row, probability = drawn
             if explored:
-                row = _uniform(ground, admissible, uniform, count)
+                row = uniform_row(ground, admissible, uniform, count)
                 probability = shortlist.probability(ground, admissible, row)
             return _Choice(kind, row, pool, (1.0 - epsilon) * probability + epsilon / count, explored)
-        return _Choice(kind, _uniform(ground, admissible, uniform, count), Pool.EXPLORE, 1.0 / count, explored)
+        return _Choice(kind, uniform_row(ground, admissible, uniform, count), Pool.EXPLORE, 1.0 / count, explored)
 
     def _oldest_seen(self, kinds: Sequence[Kind], among: Mapping[Kind, Mask] | None) -> _Choice | None:
         """The oldest interaction, of the slot's kind if there is one. No choice is left to chance here."""
@@ -206,17 +171,3 @@ class _Feed:
             if row is not None:
                 return _Choice(kind, row, Pool.EXPLORE, 1.0)
         return None
-
-
-def _ladder(planned: Pool, kind: Kind) -> Sequence[Pool]:
-    """The pools to try for a kind, before explore."""
-    if kind is Kind.FLOW:
-        return (Pool.FLOW,)
-    if planned is Pool.FLOW:
-        return _FALL_THROUGH
-    return () if planned is Pool.EXPLORE else (planned,)
-
-
-def _uniform(ground: Ground, admissible: Mask, uniform: float, count: int) -> int:
-    """A uniform draw over the admissible, by row."""
-    return ground.nth(admissible, min(int(uniform * count), count - 1))
