@@ -23,7 +23,7 @@ _Step = tuple[Pool, bool, bool, Sequence[Pool], tuple[int, int, int]]
 _Drawn = tuple[int, Pool, float, bool]  # row, pool, probability, explored
 
 
-def fill(table: Table) -> tuple[list[Slot], list[Rule]] | None:  # noqa: C901, PLR0912, PLR0915
+def fill(table: Table) -> tuple[list[Slot], list[Rule]] | None:
     """As `slate.fill`; None where a rule has to give way, or the catalogue is not small."""
     if not all(offer.listing.ground.small for offer in table.offers.values()):
         return None
@@ -70,8 +70,7 @@ def fill(table: Table) -> tuple[list[Slot], list[Rule]] | None:  # noqa: C901, P
                 return None
             flow_slots, fresh_slots, video_slots = ahead
             ending = 1 + video_slots + (flow_slots - flows_left if flow_slots > flows_left else 0)
-            if ending > videos_left + videos_seen:
-                ending = videos_left + videos_seen
+            ending = min(ending, videos_left + videos_seen)
             low, high = (served + ending + 2) // 4, (7 * (served + ending) + 10) // 20
             low = min(low, new_served + new_left)
             high = max(high, new_served + ending - (videos_left - new_left))

@@ -129,9 +129,7 @@ def rank(
     explore, draw = noise.uniforms_of(chance, (Stream.EXPLORE, Stream.DRAW), numbers).tolist()
     slots, gave_way = slate.fill(
         Table(
-            offers={
-                kind: Offer(ranker.listings[kind], some.excluded, some.seen) for kind, some in chosen.items()
-            },
+            offers={kind: Offer(ranker.listings[kind], some.excluded, some.seen) for kind, some in chosen.items()},
             shortlists=shortlists,
             skills=ranker.skills,
             new=ranker.skills.ground.of(features.is_new(ranker.catalogue, now)),
