@@ -10,6 +10,7 @@ import numpy as np
 from talentfeed.contracts import (
     CREATOR_WINDOW,
     HISTORY,
+    HISTORY_KINDS,
     N_SKILLS,
     NO_TOKEN,
     UNKNOWN_CITY,
@@ -25,14 +26,16 @@ from talentfeed.contracts import (
 
 _SAME_FACT_SECONDS = 1.0  # the database keeps whole seconds
 _LIKING = frozenset({EventType.LIKE, EventType.SAVE, EventType.MATCH})
-_Interaction = tuple[float, int, bool]  # at, row, liked: sorts by time
+_RATING = HISTORY_KINDS.index("rating")
+_KINDS = {EventType.LIKE: "save", EventType.VIDEO_VIEW: "view"}  # the others are called the same
+_Interaction = tuple[float, int, bool, int]  # at, row, liked, place in HISTORY_KINDS
 
 
 def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> Viewer:
     """The viewer of a feed. An unknown id is no error: it gets what its events say, else a blank.
 
-    `events` are newest client events in any order; what the snapshot knows already counts once. Taste comes from the
-    newest 80 interactions, what is seen from all; where nothing is liked the profile stands in.
+    `events` are newest client events in any order; they count as they will once a snapshot knows them. Taste comes from
+    the newest 80 interactions, what is seen from all; where nothing is liked the profile stands in.
     """
     users, videos = snapshot.users, snapshot.videos
     row = _row_of(users.id, user_id)
@@ -48,8 +51,9 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
         connections = users.connection[_span(users.connection_start, row)]
         at = users.history_at[span] if events else at
     if events:
-        history: list[_Interaction] = list(zip(at.tolist(), watched, likes, strict=True))
-        history = sorted(history + _news(videos.id, events, history), key=lambda h: (-h[0], -h[1]))
+        kinds = [] if row is None else users.history_kind[span].tolist()
+        history: list[_Interaction] = list(zip(at.tolist(), watched, likes, kinds, strict=True))
+        history = sorted(_with_news(videos.id, events, history), key=lambda h: (-h[0], -h[1], not h[2]))
         watched, likes = [h[1] for h in history], [h[2] for h in history]
         seen_flows = _flows_of(snapshot.flows.id, events) + seen_flows
 
@@ -116,25 +120,48 @@ def _creators_of(snapshot: Snapshot, item: tuple[Kind, int] | int) -> tuple[int,
     return tuple(dict.fromkeys(codes))
 
 
-def _news(ids: Ints, events: Sequence[Event], history: Sequence[_Interaction]) -> list[_Interaction]:
-    """Events on videos that the history does not hold; once for each video and type, the newest."""
-    newest: dict[tuple[int, str], Event] = {}
+def _with_news(ids: Ints, events: Sequence[Event], history: list[_Interaction]) -> list[_Interaction]:
+    """The history, newest first, with what was reported since: a fact a video and type, as the next build has it.
+
+    A newer report takes the place of the newest row of its fact. Of ratings the newest alone says whether the video is
+    liked; of views the longest does.
+    """
+    facts: dict[tuple[int, int], tuple[float, bool]] = {}
+    unrated: list[_Interaction] = []
     for event in events:
         row = _row_of(ids, event.item_id) if event.kind is Kind.VIDEO else None
-        if row is not None:
-            key = row, EventType.SAVE if event.event_type == EventType.LIKE else event.event_type
-            if key not in newest or newest[key].at < event.at:
-                newest[key] = event
-    known: dict[int, list[tuple[float, bool]]] = {}
-    for at, row, likes in history:
-        known.setdefault(row, []).append((at, likes))
-    return [
-        (event.at, row, is_liking(event))
-        for (row, _), event in newest.items()
-        if not any(
-            abs(at - event.at) <= _SAME_FACT_SECONDS and likes == is_liking(event) for at, likes in known.get(row, ())
-        )
-    ]
+        if row is None:
+            continue
+        liked = is_liking(event)
+        kind = HISTORY_KINDS.index(_KINDS.get(EventType(event.event_type), event.event_type))
+        if kind == _RATING and event.value is None:
+            unrated.append((event.at, row, False, kind))
+            continue
+        at, before = facts.get((row, kind), (event.at, liked))
+        if kind == _RATING:
+            facts[row, kind] = max((at, before), (event.at, liked))
+        else:
+            facts[row, kind] = max(at, event.at), before or liked
+    places: dict[tuple[int, int], list[int]] = {key: [] for key in facts}
+    for place, (_, row, _, kind) in enumerate(history):
+        if (row, kind) in places:
+            places[row, kind].append(place)
+    found = list(history)
+    for (row, kind), (at, liked) in facts.items():
+        newest, *older = places[row, kind] or [len(found)]
+        if newest == len(found):
+            found.append((at, row, liked, kind))
+            continue
+        known_at, _, verdict, _ = found[newest]
+        newer = at > known_at + _SAME_FACT_SECONDS
+        if kind != _RATING:
+            verdict = verdict or liked
+        elif newer:
+            verdict = liked
+            for place in older:
+                found[place] = (found[place][0], row, False, kind)
+        found[newest] = (at if newer else known_at, row, verdict, kind)
+    return found + unrated
 
 
 def _flows_of(ids: Ints, events: Sequence[Event]) -> list[int]:
