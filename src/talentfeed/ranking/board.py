@@ -11,7 +11,7 @@ covered by a margin far above it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Self
 
@@ -26,6 +26,7 @@ from talentfeed.ranking.scoring import N_MOVING, Fixed, Moment, Weights, score
 FIRST = 512  # rows of each pool that are scored before anything is pruned, measured
 WHOLE = 4_096  # videos up to which all are scored at once, measured
 _GROWTH = 3
+_MOST = 8_192  # rows scored at once: what lies between stays in the processor's caches
 _SMALL = 32_768
 _MARGIN = 1e-9
 _RECENCY, _CITY, _CONNECTION, _INFLUENCE, _NOISE = 0, 3, 4, 5, 6
@@ -95,18 +96,22 @@ class Boards:
             boards=boards,
             weights=together,
             first=catalogue.facts(np.stack([b.rows[s] for b, s in zip(boards, span, strict=True)])),
-            first_fixed=Fixed(
-                np.stack([b.fixed.base[0, s] for b, s in zip(boards, span, strict=True)]),
-                np.stack([b.fixed.width[0, s] for b, s in zip(boards, span, strict=True)]),
-                np.stack([b.fixed.cross[:, 0, s] for b, s in zip(boards, span, strict=True)], axis=1),
+            first_fixed=_kept(
+                Fixed(
+                    np.stack([b.fixed.base[0, s] for b, s in zip(boards, span, strict=True)]),
+                    np.stack([b.fixed.width[0, s] for b, s in zip(boards, span, strict=True)]),
+                    np.stack([b.fixed.cross[:, 0, s] for b, s in zip(boards, span, strict=True)], axis=1),
+                )
             ),
             first_counts=counts,
             whole=(
-                catalogue.facts(np.arange(len(gate))),
-                Fixed(
-                    np.stack([bandits[p].base + bonus[p] for p in pools]),
-                    np.stack([bandits[p].base_width for p in pools]),
-                    np.stack([bandits[p].cross for p in pools], axis=1),
+                catalogue.all_facts(),
+                _kept(
+                    Fixed(
+                        np.stack([bandits[p].base + bonus[p] for p in pools]),
+                        np.stack([bandits[p].base_width for p in pools]),
+                        np.stack([bandits[p].cross for p in pools], axis=1),
+                    )
                 ),
             )
             if len(gate) <= WHOLE
@@ -144,13 +149,16 @@ class Boards:
             ceiling = _ceiling(board.weights, moment.taste)
             while True:
                 end = board.members if sound else len(board.rows)
-                if sound and len(values) >= sizes[number]:
+                if len(values) >= sizes[number]:
                     bar = float(np.partition(values, len(values) - sizes[number])[len(values) - sizes[number]])
+                    high = values >= bar
+                    rows, values = rows[high], values[high]
+                if sound and len(values) >= sizes[number]:
                     margin = _MARGIN * (1.0 + abs(bar) + abs(ceiling))
                     end = int(board.falling.searchsorted(ceiling - bar + margin, side="right"))
                 if end <= done:
                     break
-                more = slice(done, min(end, _GROWTH * done + FIRST) if sound else end)
+                more = slice(done, min(end, _GROWTH * done + FIRST, done + _MOST))
                 block, scored = self._score(board, more, moment, out, number)
                 rows, values, done = np.concatenate([rows, block]), np.concatenate([values, scored]), more.stop
             found.append(_top(rows, values, sizes[number]))
@@ -189,6 +197,10 @@ class Boards:
         if span.stop > board.members and self.pools[number] is Pool.POPULAR:
             kept[max(board.members - span.start, 0) :] = False
         return rows[kept], values[0, kept]
+
+
+def _kept(fixed: Fixed) -> Fixed:
+    return replace(fixed, tiled=fixed.in_tiles())
 
 
 def _top(rows: Ints, values: Floats, size: int, *, ascending: bool = False) -> tuple[Ints, Floats]:

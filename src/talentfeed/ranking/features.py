@@ -4,7 +4,7 @@ All is elementwise, and sums are written out: a row's values have the same bits 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -41,6 +41,7 @@ _BLANK_VIEWER, _BLANK_VIDEO = 0.5, 0.3
 # points of one shared skill, knowledge, tool, language; a video's points together stay below 256
 _POINTS = np.repeat(np.array((15, 12, 10, 8), np.uint8), (N_SKILLS, N_KNOWLEDGES, N_TOOLS, N_LANGUAGES))
 _LANES = 16  # bytes in two 64-bit words: a video's points are added by two operations on words
+_MOST_SHARED = 1 << 24  # bytes
 _EACH_BYTE, _TOP_BYTE = np.uint64(0x0101010101010101), np.uint64(56)
 
 
@@ -77,6 +78,7 @@ class Facts:
     counter: NDArray[np.uint64]  # for the noise
     dated: Floats  # created_at; minus infinity without a date
     decayed: Floats  # exp((created_at - epoch)/28 days)
+    shared: Bytes | None = None  # (tokens, n) the points of a token where a video has it; kept for few videos only
 
     def part(self, span: slice) -> "Facts":
         """Some of them, of a single list."""
@@ -155,6 +157,17 @@ class Catalogue:
             decayed=self.decayed.take(rows),
         )
 
+    def all_facts(self) -> Facts:
+        """Of every video, with the table of points if it is of a fair size."""
+        everyone = np.arange(len(self.tokens))
+        facts = self.facts(everyone)
+        if len(self.points) * len(everyone) > _MOST_SHARED:
+            return facts
+        shared = np.zeros((len(self.points), len(everyone)), np.uint8)
+        for tokens in self.tokens.T:
+            shared[tokens, everyone] += self.points[tokens]
+        return replace(facts, shared=shared)
+
 
 @dataclass(frozen=True, slots=True)
 class Youth:
@@ -220,6 +233,10 @@ class Taste:
 
     def match(self, facts: Facts) -> Floats:
         """Column 6: points of what viewer and video share, at most 1."""
+        if facts.shared is not None:
+            mine = facts.shared.take(self.points.nonzero()[0], axis=0)
+            points = np.divide(np.add.reduce(mine, axis=0, dtype=np.uint8), 100.0, dtype=np.float64)
+            return np.minimum(points, 1.0, out=points)
         words = self.points.take(facts.tokens).view(np.uint64)
         total = words[..., 0] + words[..., 1]
         total *= _EACH_BYTE

@@ -15,7 +15,7 @@ from talentfeed.contracts import Bools, Bytes, Indices, Ints
 _Rows = Ints | Indices
 Mask = Any  # int, or (words,) little-endian uint64
 
-SMALL = 8_192  # rows up to which ints are faster, measured
+SMALL = 32_768  # rows up to which ints are faster, measured
 _FEW = 24
 _WORD = np.dtype("<u8")
 

@@ -1,7 +1,7 @@
 """Stage 4: the one routine that scores videos, some or all of them. SPEC 6.
 
 With x = s + z (s the fixed columns, z the moving ones) theta^T x = theta^T s + theta^T z and
-x^T M x = s^T M s + z^T (2 M s) + z^T M z, M = A^-1: what s gives is kept, in three numbers and one for each moving
+x^T M x = s^T M s + z^T (2 M s + M z), M = A^-1: what s gives is kept, in three numbers and one for each moving
 column. A row's score has the same bits whatever rows are scored with it: the rest is elementwise, but for M z and
 theta^T z, which are products of matrices of one and the same shape (see `_product`).
 
@@ -32,6 +32,19 @@ class Fixed:
     base: Floats  # (pools, videos) theta^T s + the pool's fixed bonus
     width: Floats  # (pools, videos) s^T M s
     cross: Floats  # (N_MOVING, pools, videos) 2 M s
+    tiled: Floats | None = None  # (pools, tiles, N_MOVING, TILE) the same, kept where it is asked for at every request
+
+    def in_tiles(self) -> Floats:
+        """`cross` as tiles, the last filled up with zeros."""
+        if self.tiled is not None:
+            return self.tiled
+        _, pools, videos = self.cross.shape
+        tiles = np.zeros((pools, -(-videos // TILE), N_MOVING, TILE))
+        whole = videos // TILE
+        tiles[:, :whole] = self.cross[:, :, : whole * TILE].reshape(N_MOVING, pools, whole, TILE).transpose(1, 2, 0, 3)
+        if whole * TILE < videos:
+            tiles[:, whole, :, : videos - whole * TILE] = self.cross[:, :, whole * TILE :].transpose(1, 0, 2)
+        return tiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +112,9 @@ def score(facts: Facts, fixed: Fixed, weights: Weights, moment: Moment) -> tuple
     products = _product(weights.matrix, tiles)
     mean = products[:, :, N_MOVING].reshape(pools, -1)[:, :videos] + fixed.base
     products = products[:, :, :N_MOVING]
+    products += fixed.in_tiles()
     products *= tiles
     width = np.add.reduce(products, axis=2).reshape(pools, -1)[:, :videos] + fixed.width
-    width += np.add.reduce(fixed.cross * z[:, :, :videos], axis=0)
     np.maximum(width, 0.0, out=width)
     mean += weights.beta_variance * width
     np.sqrt(width, out=width)
