@@ -22,15 +22,25 @@ _NOT_ALL_TEXT = r'\[\s*[^"\s\]]|,\s*[^"\s]'
 _NO_JSON = r"(?i),\s*[\]}]|(^|[\[,:])\s*-?(nan|inf)"
 _JSON_TEXT = r'"([^"\\]|\\.)*"'
 
-# Of a time in upper case: 1 day, 2 hours and minutes, 3 seconds, 4 UTC, 5-7 an offset's sign, hours and minutes.
-_TIME = (
-    r"^(\d{4}-\d{1,2}-\d{1,2})(?:[T ]\s*(\d{1,2}:\d{1,2})(?::(\d{1,2}(?:[.,]\d+)?)?)?)?"
-    r"\s*(?:(Z|UTC|GMT)|([+-])([01]\d|2[0-3])(?::?([0-5]\d))?)?$"
-)
-_BASIC_TIME = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?"
-# What the engine reads by itself, in a fraction of the time: without an offset, and with one.
+# What the engine reads by itself: without an offset, and with one.
 _PLAIN_TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?$"
 _PLACED_TIME = _PLAIN_TIME.removesuffix("$") + r"(Z|[+-]([01]\d|2[0-3])(:[0-5]\d)?)$"
+# What else is a time, and what makes one of the above of it, in upper case.
+_TIME = (
+    r"(?i)^\s*\d{4}(-\d{1,2}-\d{1,2}([T ]\s*\d{1,2}:\d{1,2}(:(\d{1,2}([.,]\d+)?)?)?)?|\d{4}T\d{4}(\d\d)?)"
+    r"\s*(Z|UTC|GMT|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?\s*$"
+)
+_OFFSET = r"(?i)(Z|UTC|GMT|[:T]\d+([.,]\d+)?\s*[+-][\d:]+)\s*$"
+_TIME_STEPS = (
+    (r"^\s+|\s+$", ""),
+    (r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:"),
+    (r"^(\d{4}-\d+-\d+)\s*(Z|UTC|GMT|[+-]\d.*)?$", r"\1T00:00:00\2"),
+    (r"^([^:]+:\d+):?\s*(Z|UTC|GMT|[+-].*)?$", r"\1:00\2"),
+    (r"\s*(UTC|GMT)$", "Z"),
+    (r"\s*([+-]\d\d):?(\d\d)$", r"\1:\2"),
+    (r"\s+(Z|[+-])", r"\1"),
+    (",", "."),
+)
 
 
 def null(dtype: str) -> ir.Scalar:
@@ -101,44 +111,27 @@ def _stripped(x: ir.StringColumn, zone: str) -> ir.StringColumn:  # noqa: ARG001
 
 
 def _seconds_of(x: ir.StringColumn, zone: str) -> ir.FloatingColumn:
-    seconds = ibis.cases(
-        (x.re_search(_PLAIN_TIME), _local(x, zone)),
-        (x.re_search(_PLACED_TIME), _epoch(x.try_cast("timestamp('UTC')"))),
-        else_=_spelled(as_text(x), zone),
-    )
+    # Each mention of `x` in a long expression is dear to compile, dozens of times: hence steps and no parts.
+    text = ibis.ifelse(x.re_search(_TIME), x, null("string")).upper()
+    for pattern, replacement in _TIME_STEPS:
+        text = text.re_replace(pattern, replacement)
     if zone == "UTC":
         # nearly all are `YYYY-MM-DD hh:mm:ss`: spare them the rest
         usual = (x.length() == 19) & (x.substr(4, 1) == "-") & (x.substr(10, 1) == " ") & (x.substr(16, 1) == ":")
-        seconds = ibis.ifelse(usual, _local(x, zone), seconds)
+        read_by_itself = usual | x.re_search(_PLAIN_TIME) | x.re_search(_PLACED_TIME)
+        seconds = ibis.ifelse(read_by_itself, _moment(x), _moment(text))
+    else:
+        # the engine knows zones by name, after whole times only
+        seconds = ibis.cases(
+            (x.re_search(_PLAIN_TIME), _moment(x + f" {zone}")),
+            (x.re_search(_PLACED_TIME), _moment(x)),
+            else_=_moment(text + ibis.ifelse(x.re_search(_OFFSET), "", f" {zone}")),
+        )
     return ibis.greatest(seconds, ibis.literal(0.0)).nullif(0.0)
 
 
-def _spelled(text: ir.StringColumn, zone: str) -> ir.FloatingColumn:
-    """Any form of ISO 8601 to the minute or finer, or a day; with an offset, with `Z` or `UTC`, or in `zone`."""
-    text = ibis.ifelse(text.length() <= 40, text.upper(), null("string"))
-    text = text.re_replace(_BASIC_TIME, r"\1-\2-\3T\4:\5:\6")
-    text = ibis.ifelse(text.re_search(_TIME), text, null("string"))
-    day, clock, second, utc, sign, hours, minutes = (text.re_extract(_TIME, n) for n in range(1, 8))
-    whole = day + " " + ibis.ifelse(clock == "", "00:00", clock) + ":" + ibis.ifelse(second == "", "00", second)
-    whole = whole.replace(",", ".")
-    ahead = (hours.try_cast("int64") * 60 + minutes.try_cast("int64").fill_null(0)) * 60
-    return ibis.cases(
-        (sign == "+", _local(whole, "UTC") - ahead),
-        (sign == "-", _local(whole, "UTC") + ahead),
-        (utc != "", _local(whole, "UTC")),
-        else_=_local(whole, zone),
-    )
-
-
-def _local(whole: ir.StringColumn, zone: str) -> ir.FloatingColumn:
-    """Seconds of a whole time without an offset."""
-    if zone == "UTC":
-        return _epoch(whole.try_cast("timestamp"))
-    return _epoch((whole + f" {zone}").try_cast("timestamp('UTC')"))
-
-
-def _epoch(time: ir.TimestampColumn) -> ir.FloatingColumn:
-    return time.epoch_seconds().cast("float64")
+def _moment(text: ir.StringColumn) -> ir.FloatingColumn:
+    return text.try_cast("timestamp('UTC')").epoch_seconds().cast("float64")
 
 
 def _json_of(x: ir.StringColumn, zone: str) -> ir.JSONColumn:  # noqa: ARG001

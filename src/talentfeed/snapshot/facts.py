@@ -219,7 +219,7 @@ def _on_videos(bench: Workbench, rows: ir.Table, items: ir.Table) -> ir.Table:
 
 
 def interactions(events: ir.Table, watermark: float) -> tuple[ir.Table, ir.Table]:
-    """(user_id, video_id, rating, at, interaction_type, watch_ratio, superseded), (user_id, flow_id, at).
+    """(user_id, video_id, interaction_type, watch_ratio, rating, at, superseded), (user_id, flow_id, at).
 
     A client's report is one fact per user, video and type, with its newest rating and time and its longest watch. Where
     the platform's own tables have it too it adds nothing, but a newer time and rating replace those of the newest row;
@@ -228,38 +228,34 @@ def interactions(events: ir.Table, watermark: float) -> tuple[ir.Table, ir.Table
     rows = kept(events)
     recent = rows.at >= watermark - RECENT_DAYS * SECONDS_PER_DAY
     rows = rows.filter((~rows.interaction_type.isin(PASSING)) | recent.fill_null(False))
-    columns = ("user_id", "video_id", "rating", "at", "interaction_type", "watch_ratio", "superseded")
-    facts = rows.filter(~rows.is_flow).mutate(video_id=rows.item_id, superseded=ibis.literal(False))
-    per_fact = ["user_id", "video_id", "interaction_type"]
-    client = facts.filter(facts.origin == "activity_log")
-    client = client.mutate(
-        place=ibis.row_number().over(
-            group_by=per_fact, order_by=[client["at"].fill_null(0.0).desc(), client.row_id.desc()]
-        ),
-        watch_ratio=client.watch_ratio.max().over(group_by=per_fact),
-    )
-    client = client.filter(client.place == 0)
-    platform = _with_news(facts.filter(facts.origin != "activity_log"), client, per_fact)
-    alone = client.anti_join(platform, per_fact)
     flow_rows = rows.filter(rows.is_flow)
     flow_rows = flow_rows.group_by("user_id", flow_id=flow_rows.item_id).aggregate(at=flow_rows["at"].max())
-    return ibis.union(platform.select(*columns), alone.select(*columns)), flow_rows
-
-
-def _with_news(platform: ir.Table, client: ir.Table, per_fact: list[str]) -> ir.Table:
-    """The platform's rows; of each fact the newest takes the client's time and rating where those are newer."""
-    news = client.select(*per_fact, news_at="at", news_rating="rating")
-    platform = platform.mutate(
+    facts = rows.filter(~rows.is_flow)
+    facts = facts.select(
+        "user_id", "rating", "at", "interaction_type", "watch_ratio", "row_id", video_id=facts.item_id,
+        told=facts.origin == "activity_log", since=facts["at"].fill_null(0.0),
+    )  # fmt: skip
+    # windows rather than joins: one pass, and one statement that is short to compile
+    fact = ["user_id", "video_id", "interaction_type"]
+    facts = facts.mutate(
         place=ibis.row_number().over(
-            group_by=per_fact, order_by=[platform["at"].fill_null(0.0).desc(), platform.rating.desc()]
-        ),
-        newest=platform["at"].fill_null(0.0).max().over(group_by=per_fact),
+            group_by=[*fact, "told"], order_by=[facts.since.desc(), facts.row_id.desc(), facts.rating.desc()]
+        )
     )
-    rows = platform.left_join(news, per_fact)
-    newer = (rows.news_at > rows.newest).fill_null(False)
-    replaced = newer & (rows.place == 0)
-    return rows.mutate(
-        at=ibis.ifelse(replaced, rows.news_at, rows["at"]),
-        rating=ibis.ifelse(replaced, rows.news_rating, rows.rating),
-        superseded=newer & (rows.place > 0) & (rows.interaction_type == "rating"),
+    newest = facts.told & (facts.place == 0)
+    facts = facts.mutate(
+        stored=facts.since.max(where=~facts.told).over(group_by=fact),  # null: the platform's tables have none
+        news=facts.since.max(where=newest).over(group_by=fact),
+        news_rating=facts.rating.max(where=newest).over(group_by=fact),
+        watch_ratio=facts.watch_ratio.max().over(group_by=fact),
     )
+    facts = facts.filter(~facts.told | ((facts.place == 0) & facts.stored.isnull()))
+    newer = ~facts.told & (facts.news > facts.stored).fill_null(False)
+    replaced = newer & (facts.place == 0)
+    acts = facts.select(
+        "user_id", "video_id", "interaction_type", "watch_ratio",
+        rating=ibis.ifelse(replaced, facts.news_rating, facts.rating),
+        at=ibis.ifelse(replaced, facts.news, facts["at"]),
+        superseded=newer & (facts.place > 0) & (facts.interaction_type == "rating"),
+    )  # fmt: skip
+    return acts, flow_rows
