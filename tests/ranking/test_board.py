@@ -33,7 +33,7 @@ def full_scan(ranker: feed.Ranker, moment: scoring.Moment, out: np.ndarray, size
     """Rows and scores by sorting every candidate of every pool."""
     boards = ranker.boards
     scores = boards.everything(moment)
-    new = features.is_new(ranker.catalogue, moment.now)
+    new = ranker.skills.ground.flags(ranker.calendar.new(moment.now), np.arange(len(ranker.catalogue.dated))) > 0
     gate = np.asarray(ranker.snapshot.videos.features)[:, 12] > 0
     allowed = {Pool.POPULAR: gate, Pool.AFFINITY: np.ones_like(gate), Pool.FRESH: new}
     found = []

@@ -186,12 +186,6 @@ def youth(facts: Facts, epoch: float, now: float) -> Youth:
     return Youth(recency, boosted, age < NEW_DAYS * SECONDS_PER_DAY)
 
 
-def is_new(catalogue: Catalogue, now: float) -> Bools:
-    """Which of all videos are new, (n,)."""
-    new: Bools = now - catalogue.dated < NEW_DAYS * SECONDS_PER_DAY
-    return new
-
-
 @dataclass(frozen=True, slots=True)
 class Taste:
     """A viewer, arranged for looking videos up in it."""
@@ -235,7 +229,7 @@ class Taste:
         """Column 6: points of what viewer and video share, at most 1."""
         if facts.shared is not None:
             mine = facts.shared.take(self.points.nonzero()[0], axis=0)
-            points = np.divide(np.add.reduce(mine, axis=0, dtype=np.uint8), 100.0, dtype=np.float64)
+            points: Floats = np.divide(np.add.reduce(mine, axis=0, dtype=np.uint8), 100.0, dtype=np.float64)
             return np.minimum(points, 1.0, out=points)
         words = self.points.take(facts.tokens).view(np.uint64)
         total = words[..., 0] + words[..., 1]

@@ -23,6 +23,7 @@ from talentfeed.errors import PatternError, PolicyError
 from talentfeed.ranking import candidates, features, linucb, noise, pools, slate
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.board import Boards
+from talentfeed.ranking.calendar import Calendar
 from talentfeed.ranking.decay import Decay
 from talentfeed.ranking.diversity import SkillIndex
 from talentfeed.ranking.masks import Ground
@@ -46,6 +47,7 @@ class Ranker:
     epsilon: float
     catalogue: features.Catalogue
     skills: SkillIndex
+    calendar: Calendar
     boards: Boards
     listings: Mapping[Kind, Listing]
     flow_decay: Decay
@@ -80,6 +82,7 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
         epsilon=share,
         catalogue=catalogue,
         skills=SkillIndex.of(videos.tokens, snapshot.skills.n, ground),
+        calendar=Calendar.of(catalogue.dated, ground),
         boards=Boards.of(
             catalogue,
             {
@@ -132,7 +135,7 @@ def rank(
             offers={kind: Offer(ranker.listings[kind], some.excluded, some.seen) for kind, some in chosen.items()},
             shortlists=shortlists,
             skills=ranker.skills,
-            new=ranker.skills.ground.of(features.is_new(ranker.catalogue, now)),
+            new=ranker.calendar.new(now),
             pattern=list(islice(cycle(request.pattern), request.size)),
             recent_creators=request.recent_creators,
             epsilon=ranker.epsilon,
