@@ -33,7 +33,7 @@ from talentfeed.stores.database import ActivityLog, sqlite_url
 from talentfeed.stores.redis import open_redis
 from talentfeed.wiring import make_replayer
 
-ADMIN_KEYS = ("first-admin-key", "second-admin-key-ü")
+ADMIN_KEYS = ("first-admin-key", "second-admin-key")
 MEDIA = "https://media.example.org"
 SKILLS = [f"skill {number}" for number in range(40)]
 

@@ -13,7 +13,6 @@ from tests.ranking.factory import make_snapshot, video
 
 from talentfeed.api.app import create_app
 from talentfeed.contracts import CREATOR_WINDOW, Kind
-from talentfeed.errors import PatternError
 
 IDS = {"total": "mix_ids", "discover": "resume_ids", "flow": "challenge_ids"}
 TYPES = {"total": {"resume", "challenge"}, "discover": {"resume"}, "flow": {"challenge"}}
@@ -262,10 +261,3 @@ def test_the_path_prefix_can_be_set(make_service: ServiceMaker) -> None:
         assert client.get("/health/live").status_code == 200
     with TestClient(create_app(make_service(small_catalogue(), api_prefix=""))) as client:
         assert client.post("/search/total", json={"user_id": 1}).status_code == 200
-
-
-def test_a_pattern_that_leaves_a_feed_without_a_slot_stops_the_start(make_service: ServiceMaker) -> None:
-    with pytest.raises(PatternError):
-        create_app(make_service(small_catalogue(), feed_pattern="FW FW"))
-    with pytest.raises(PatternError):
-        create_app(make_service(small_catalogue(), feed_pattern="VMP nonsense"))
