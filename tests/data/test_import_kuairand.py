@@ -96,11 +96,6 @@ def test_every_video_has_its_creator_its_day_and_its_skills(kuairand: tuple[Path
     assert one(path, "SELECT count(DISTINCT video) FROM resumes") == 7_583
 
 
-def test_a_million_rows_take_less_than_twenty_seconds(kuairand: tuple[Path, ImportReport, float]) -> None:
-    _, _, seconds = kuairand
-    assert seconds < 20, "of processor time, so that other work on the machine does not decide"
-
-
 def test_the_block_without_times_and_creators_is_imported_as_it_is(tmp_path: Path) -> None:
     report = import_dataset(data() / "kuairec", tmp_path / "a.db")
     assert (report.users, report.videos, report.interactions, report.views) == (7_176, 10_728, 132_519, 132_519)
