@@ -394,3 +394,12 @@ def test_an_impression_of_unknown_watching_is_liked_by_its_reward(make: Callable
     make(tables)
     liked = {video: likes for video, _, likes, _ in history_of(loaded(tmp_path), 5)}
     assert liked == {11: True, 12: False, 13: False, 14: True}
+
+
+def test_an_unreadable_pointer_is_written_anew(make: Callable[..., Report], tmp_path: Path) -> None:
+    first = make(a_platform())
+    pointer = next(tmp_path.rglob("CURRENT"))
+    pointer.write_bytes(b"\xff")
+    report = make(a_platform())
+    assert report.changed
+    assert store.current(pointer.parent) == first.manifest.version

@@ -69,16 +69,16 @@ def build(
             tables = derive(bench, frames)
         with stage("pack"):
             snapshot = pack(bench, frames, tables, media_base_url=media_base_url, as_of=as_of)
-    before = store.current(snapshot_dir)
     with stage("check"):
-        checks.check(snapshot, _last(snapshot_dir), force=force)
+        last = _last(snapshot_dir)
+        checks.check(snapshot, last, force=force)
     with stage("publish"):
         manifest = store.publish(snapshot, snapshot_dir)
     size = sum(file.stat().st_size for file in (snapshot_dir / manifest.version).iterdir())
     log.info("snapshot %s: %s", manifest.version, ", ".join(f"{n} {kind}" for kind, n in manifest.counts.items()))
     return Report(
         manifest=manifest,
-        changed=before != manifest.version,
+        changed=last is None or last.version != manifest.version,
         counts=manifest.counts,
         skipped=manifest.skipped,
         seconds=seconds,
