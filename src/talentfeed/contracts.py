@@ -5,7 +5,7 @@ Times are float64 seconds since 1970-01-01 UTC. Ids are the platform's, int64. I
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -264,7 +264,6 @@ class Slate:
     slots: Sequence[Slot]
     gave_way: Sequence[Rule]  # over the whole page, in the declared order
     removed: Mapping[str, int]  # candidates each filter took out: excluded, already_seen, ...
-    timings: Mapping[str, float] = field(default_factory=dict)  # seconds by stage, where measured
 
 
 # ---------------------------------------------------------------- what people did

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.activity.parts import event_ids, reported
 from tests.contracts.platforms import Platform
 
 from talentfeed.activity.codec import Rows, encode
 from talentfeed.errors import LedgerMissingError, RowsRefusedError, SourceError, StoreUnavailableError
-from talentfeed.stores.database import ActivityLog, ledger_ddl, sqlite_url
+from talentfeed.stores.database import ActivityLog, ledger_ddl
+from talentfeed.stores.engines import sqlite_engine, sqlite_url
 from talentfeed.stores.mysql import Account
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +70,23 @@ async def test_the_same_batch_written_at_the_same_time_is_written_once(database:
     assert event_ids(database) == ["a"]
     for log in logs:
         await log.close()
+
+
+async def test_many_processes_that_open_a_new_file_at_once_all_can(tmp_path: Path) -> None:
+    """The first of them changes how the file is journalled; SQLite lets nobody wait for that."""
+
+    async def use(engine: AsyncEngine) -> Any:
+        async with engine.connect() as connection:
+            return (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar()
+
+    for number in range(40):
+        path = tmp_path / f"{number}.db"
+        with contextlib.closing(sqlite3.connect(path)) as first:
+            first.execute("CREATE TABLE t (x)")
+        engines = [sqlite_engine(sqlite_url(path)) for _ in range(6)]
+        assert await asyncio.gather(*(use(engine) for engine in engines for _ in range(2))) == ["wal"] * 12
+        for engine in engines:
+            await engine.dispose()
 
 
 async def test_one_refused_row_leaves_neither_rows_nor_ledger(activity_log: ActivityLog, database: Platform) -> None:

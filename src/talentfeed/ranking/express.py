@@ -14,9 +14,9 @@ from talentfeed.ranking.masks import Mask
 from talentfeed.ranking.newness import counts_behind, within_band
 from talentfeed.ranking.reserve import Reserve
 from talentfeed.ranking.shelf import Shelf
-from talentfeed.ranking.table import Shortlist, Table, ladder, uniform_row
+from talentfeed.ranking.table import Table, draw, ladder
 
-_EXPLORE, _FRESH, _FLOW = Pool.EXPLORE, Pool.FRESH, Pool.FLOW
+_FRESH, _FLOW = Pool.FRESH, Pool.FLOW
 _VIDEO_KIND, _FLOW_KIND = Kind.VIDEO, Kind.FLOW
 _PLACES = CREATOR_WINDOW - 1
 _Step = tuple[Pool, bool, bool, Sequence[Pool], tuple[int, int, int]]
@@ -59,7 +59,9 @@ def fill(table: Table) -> tuple[list[Slot], list[Rule]] | None:
         if is_flow and flows:
             admissible = flows_unseen ^ (flows_unseen & flow_blocked)
             if admissible:
-                drawn = _draw(table, number, flows, admissible, (_FLOW,))
+                drawn = draw(
+                    table, number, (_FLOW,), ground=flows.ground, admissible=admissible, count=admissible.bit_count()
+                )
         if drawn is not None and flows:
             row, pool, probability, explored = drawn
             kind, shelf = _FLOW_KIND, flows
@@ -91,7 +93,9 @@ def fill(table: Table) -> tuple[list[Slot], list[Rule]] | None:
             if not admissible:
                 # without what is kept for the fresh slots; a flow would come first, and a rule may have to give way
                 return None
-            drawn = _draw(table, number, videos, admissible, pools)
+            drawn = draw(
+                table, number, pools, ground=videos.ground, admissible=admissible, count=admissible.bit_count()
+            )
             row, pool, probability, explored = drawn
             kind, shelf = _VIDEO_KIND, videos
             bit = 1 << row
@@ -119,23 +123,6 @@ def fill(table: Table) -> tuple[list[Slot], list[Rule]] | None:
             flow_blocked |= flow_made[creator]
         slots.append(Slot(kind, row, pool, planned, probability, explored, ()))
     return slots, [] if within_band(served, new_served) else [Rule.NEW_CONTENT]
-
-
-def _draw(table: Table, number: int, shelf: Shelf, admissible: int, pools: Sequence[Pool]) -> _Drawn:
-    """From the first pool that has something admissible, mixed with the share epsilon. Something is admissible."""
-    count = admissible.bit_count()
-    ground, uniform, epsilon = shelf.ground, table.draw_uniforms[number], table.epsilon
-    explored = table.explore_uniforms[number] < epsilon
-    for pool in pools:
-        shortlist: Shortlist = table.shortlists[pool]
-        drawn = shortlist.draw(ground, admissible, uniform)
-        if drawn is not None:
-            row, probability = drawn
-            if explored:
-                row = uniform_row(ground, admissible, uniform, count)
-                probability = shortlist.probability(ground, admissible, row)
-            return row, pool, (1.0 - epsilon) * probability + epsilon / count, explored
-    return uniform_row(ground, admissible, uniform, count), _EXPLORE, 1.0 / count, explored
 
 
 @lru_cache(maxsize=64)

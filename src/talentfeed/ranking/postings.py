@@ -21,11 +21,6 @@ class Postings:
             return self.entries[:0]
         return self.entries[self.start.item(code) : self.start.item(code + 1)]
 
-    def spans_of_all(self, codes: Iterable[int]) -> list[slice]:
-        """Where in `entries` those of several distinct codes stand."""
-        n = len(self.start) - 1
-        return [slice(self.start[code], self.start[code + 1]) for code in codes if 0 <= code < n]
-
     def of_all(self, codes: Iterable[int]) -> Ints:
         """The entries of several distinct codes, one after the other."""
         lists = [self.of(code) for code in codes]

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from talentfeed.contracts import Kind, Pool, Rule, Slot
 from talentfeed.ranking import express
 from talentfeed.ranking.diversity import Diversity
-from talentfeed.ranking.masks import Ground, Mask
+from talentfeed.ranking.masks import Mask
 from talentfeed.ranking.newness import Newness, within_band
 from talentfeed.ranking.reserve import Reserve
 from talentfeed.ranking.shelf import Shelf, Window
-from talentfeed.ranking.table import Table, ladder, uniform_row
+from talentfeed.ranking.table import Table, draw, ladder
 
 # keep new videos for the fresh slots, rule 5, rule 4
 _Strictness = tuple[tuple[bool, bool, bool], ...]
@@ -139,29 +139,18 @@ class _Feed:
                     failing = self._diversity.failing() if rule4 else None
                     if failing is not None:
                         admissible = admissible & ~failing
-                choice = self._draw(number, planned, kind, shelf.ground, admissible)
-                if choice is not None:
-                    return choice
+                count = shelf.ground.count(admissible)
+                if count:
+                    drawn = draw(
+                        self._table,
+                        number,
+                        ladder(planned, kind),
+                        ground=shelf.ground,
+                        admissible=admissible,
+                        count=count,
+                    )
+                    return _Choice(kind, *drawn)
         return None
-
-    def _draw(self, number: int, planned: Pool, kind: Kind, ground: Ground, admissible: Mask) -> _Choice | None:
-        """From the first pool of the ladder that has something admissible, mixed with the share epsilon."""
-        count = ground.count(admissible)
-        if not count:
-            return None
-        uniform, epsilon = self._table.draw_uniforms[number], self._table.epsilon
-        explored = self._table.explore_uniforms[number] < epsilon
-        for pool in ladder(planned, kind):
-            shortlist = self._table.shortlists[pool]
-            drawn = shortlist.draw(ground, admissible, uniform)
-            if drawn is None:
-                continue
-            row, probability = drawn
-            if explored:
-                row = uniform_row(ground, admissible, uniform, count)
-                probability = shortlist.probability(ground, admissible, row)
-            return _Choice(kind, row, pool, (1.0 - epsilon) * probability + epsilon / count, explored)
-        return _Choice(kind, uniform_row(ground, admissible, uniform, count), Pool.EXPLORE, 1.0 / count, explored)
 
     def _oldest_seen(self, kinds: Sequence[Kind], among: Mapping[Kind, Mask] | None) -> _Choice | None:
         """The oldest interaction, of the slot's kind if there is one. No choice is left to chance here."""

@@ -59,6 +59,30 @@ def ladder(planned: Pool, kind: Kind) -> Sequence[Pool]:
     return () if planned is Pool.EXPLORE else (planned,)
 
 
-def uniform_row(ground: Ground, admissible: Mask, uniform: float, count: int) -> int:
+def draw(
+    table: Table,
+    number: int,  # of the slot
+    pools: Sequence[Pool],  # to try before explore
+    *,
+    ground: Ground,
+    admissible: Mask,
+    count: int,  # of the admissible, at least 1
+) -> tuple[int, Pool, float, bool]:
+    """→ row, pool, probability, explored: from the first pool that has something admissible, mixed with epsilon."""
+    uniform, epsilon = table.draw_uniforms[number], table.epsilon
+    explored = table.explore_uniforms[number] < epsilon
+    for pool in pools:
+        shortlist = table.shortlists[pool]
+        drawn = shortlist.draw(ground, admissible, uniform)
+        if drawn is not None:
+            row, probability = drawn
+            if explored:
+                row = _uniform_row(ground, admissible, uniform, count)
+                probability = shortlist.probability(ground, admissible, row)
+            return row, pool, (1.0 - epsilon) * probability + epsilon / count, explored
+    return _uniform_row(ground, admissible, uniform, count), Pool.EXPLORE, 1.0 / count, explored
+
+
+def _uniform_row(ground: Ground, admissible: Mask, uniform: float, count: int) -> int:
     """A uniform draw over the admissible, by row."""
     return ground.nth(admissible, min(int(uniform * count), count - 1))

@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -119,11 +118,6 @@ class ActivityLog:
             mysql_engine(place, busy_seconds) if isinstance(place, Account) else sqlite_engine(place, busy_seconds)
         )
 
-    @classmethod
-    def sqlite(cls, path: Path) -> "ActivityLog":
-        """On an SQLite file. It is opened on first use and never created here."""
-        return cls(sqlite_url(path))
-
     # ------------------------------------------------------------ writing
 
     async def write(self, batch_id: str, rows: Sequence[Row]) -> bool:
@@ -190,10 +184,6 @@ class ActivityLog:
         """Create the ledger where it is not. SourceError where we may not: `talentfeed ledger` prints its DDL."""
         async with self._transaction() as connection:
             await connection.execute(CreateTable(ledger, if_not_exists=True))
-
-    def ledger_ddl(self) -> str:
-        """Its CREATE TABLE in this database's dialect."""
-        return ledger_ddl(self._engine.dialect.name)
 
     async def recent_client_activities(self, since: float, *, most: int = 100_000) -> list[str]:
         """`properties` (JSON text) of rows that clients reported from `since` (seconds UTC) on, oldest first.

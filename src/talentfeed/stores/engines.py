@@ -1,5 +1,8 @@
 """SQLAlchemy engines: how each database is told to lock, to wait and to give up."""
 
+import asyncio
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -7,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from talentfeed.stores.mysql import LOCK_SECONDS, Account
 
@@ -48,8 +52,9 @@ def sqlite_engine(url: URL, busy_seconds: float = BUSY_SECONDS) -> AsyncEngine:
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
-        for pragma in (f"busy_timeout={int(busy_seconds * 1000)}", "journal_mode=WAL", "synchronous=FULL"):
+        for pragma in (f"busy_timeout={int(busy_seconds * 1000)}", "synchronous=FULL"):
             cursor.execute(f"PRAGMA {pragma}")
+        _use_wal(cursor, busy_seconds)
         cursor.close()
 
     @sa.event.listens_for(engine.sync_engine, "begin")
@@ -59,3 +64,21 @@ def sqlite_engine(url: URL, busy_seconds: float = BUSY_SECONDS) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _use_wal(cursor: Any, busy_seconds: float) -> None:
+    """Let readers go on beside a writer. SQLite does not wait for others where the mode changes, so we do."""
+    until = time.monotonic() + busy_seconds
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode")
+            if cursor.fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise
+            if time.monotonic() >= until:
+                raise
+            await_only(asyncio.sleep(0.02))
+        else:
+            return
