@@ -23,7 +23,7 @@ from talentfeed.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 BASTION = {"SSH_HOST": "b", "SSH_USER": "u", "SSH_KEY_PATH": "k", "SSH_KNOWN_HOSTS": "h"}
-COMMANDS = ("demo", "import", "build", "serve", "evaluate", "flush", "replay", "ledger", "check", "settings")
+COMMANDS = ("demo", "import", "build", "serve", "evaluate", "judge", "flush", "replay", "ledger", "check", "settings")
 
 
 def free_port() -> int:

@@ -12,6 +12,7 @@ import typer
 
 from talentfeed import __version__, console, embedded, logs, remote
 from talentfeed import settings as settings_module
+from talentfeed.commands.judge import judge
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 
@@ -267,6 +268,9 @@ def settings() -> None:
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+app.command()(judge)
 
 
 # ---------------------------------------------------------------- what the commands share

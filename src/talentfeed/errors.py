@@ -21,6 +21,10 @@ class DatasetError(TalentFeedError):
     """A dataset folder given to `import` is not in the documented format."""
 
 
+class LogError(TalentFeedError):
+    """A log of choices that a policy is to be judged on is empty, damaged, or not in the documented format."""
+
+
 class SnapshotError(TalentFeedError):
     """A snapshot is absent, damaged, of another schema, or did not pass its checks."""
 
