@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 DATA ?= ../shared/data
 # command:Debian package, of the servers that tests start on loopback
-SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl
+SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl sshd:openssh-server
 WORKERS ?= 2
 
 .PHONY: help setup demo test test-data check format bench bench-kernel requirements clean

@@ -80,8 +80,7 @@ async def _stores(settings: Settings, stores: Stores) -> list[Finding]:
     try:
         return [*await _writing(settings, stores), *await _redis(settings, stores)]
     finally:
-        await stores.redis.aclose()
-        await stores.activity_log.close()
+        await stores.close()
 
 
 async def _writing(settings: Settings, stores: Stores) -> list[Finding]:

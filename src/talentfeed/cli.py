@@ -93,7 +93,7 @@ def build(
     settings = _start()
     os.nice(nice)
     _look_at_blacklist(settings)
-    from talentfeed.wiring import build_snapshot
+    from talentfeed.building import build_snapshot
 
     with console.progress() as progress:
         report = build_snapshot(settings, as_of=embedded.as_of(as_of, settings), force=force, progress=progress)

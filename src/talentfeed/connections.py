@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,11 @@ class Stores:
     in_process: bool
     activity_log: Any
     rows: Rows
+
+    async def close(self) -> None:
+        """Let go of all of them."""
+        await self.redis.aclose()
+        await self.activity_log.close()
 
 
 def require_no_bastion(settings: Settings) -> None:
@@ -96,10 +101,17 @@ def tables_opener(settings: Settings) -> Callable[[], contextlib.AbstractContext
     return functools.partial(open_mysql, account, db_timezone=settings.db_timezone)
 
 
-async def create_ledger(settings: Settings) -> None:
-    """Create the ledger table where it is not there yet."""
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Stores]:
+    """The stores for one piece of work."""
     stores = open_stores(settings)
     try:
-        await stores.activity_log.ensure_ledger()
+        yield stores
     finally:
-        await stores.activity_log.close()
+        await stores.close()
+
+
+async def create_ledger(settings: Settings) -> None:
+    """Create the ledger table where it is not there yet."""
+    async with opened(settings) as stores:
+        await stores.activity_log.ensure_ledger()

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import secrets
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from talentfeed import console
+from talentfeed.building import build_command
 from talentfeed.demo import place
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
@@ -81,14 +81,9 @@ def only_user_of(settings: Settings, *, shared: bool = False) -> Iterator[None]:
 
 def build_in_child(as_of: float | None) -> None:
     """Build in a process of its own, whose memory ends with it; its progress shows on our stderr."""
-    command = [
-        sys.executable,
-        "-m",
-        "talentfeed",
-        "build",
-        "--force",
-        *(["--as-of", str(as_of)] if as_of is not None else []),
-    ]
+    command = build_command("--force", as_of=as_of)
+    if command is None:
+        raise TalentFeedError("The build's libraries are not installed here; install talentfeed[build]")
     if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603
         raise TalentFeedError("The build failed; its reason stands above")
 

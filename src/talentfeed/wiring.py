@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import random
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +13,8 @@ from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
-from talentfeed.connections import Stores, open_stores, require_no_bastion, tables_opener
+from talentfeed.building import build_command
+from talentfeed.connections import Stores, open_stores, opened
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import SnapshotError, TalentFeedError
 from talentfeed.evaluation.replay import Replayer, ReplayReport
@@ -29,7 +28,6 @@ from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
 log = logging.getLogger(__name__)
 
 OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a second, ten seconds of a slow Redis
-KEPT_SNAPSHOTS = 5  # versions that stay to roll back to, and to replay a feed from
 WARM_SECONDS = 3.0  # that a start waits for what clients reported before; later it is tried again beside the requests
 RETRY_SECONDS = 2.0
 STOP_SECONDS = 8.5  # for storing and flushing what is left: less than the ten after which a host kills
@@ -44,14 +42,6 @@ def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
     chosen, policy = preset(settings.preset), initial_policy()
     parse_pattern(settings.feed_pattern)
     return lambda snapshot: prepare(snapshot, policy, chosen, epsilon=settings.epsilon)
-
-
-def build_command(*, as_of: float | None) -> list[str] | None:
-    """The command of a build in a child process; None where the build's libraries are not installed."""
-    if any(importlib.util.find_spec(name) is None for name in ("ibis", "duckdb", "pyarrow")):
-        return None
-    command = [sys.executable, "-m", "talentfeed", "build", "--nice", "10"]
-    return command if as_of is None else [*command, "--as-of", str(as_of)]
 
 
 class Service:
@@ -124,7 +114,7 @@ class Service:
 
     async def _first_snapshot(self) -> bool:
         """There is nothing to serve yet: build, be the platform's database away or empty meanwhile."""
-        with contextlib.suppress(SnapshotError):  # logged and kept in last_error by reload itself
+        with contextlib.suppress(SnapshotError):  # logged and kept in `build_error` by reload itself
             await self.live.reload()
         return self.serving is not None
 
@@ -144,8 +134,7 @@ class Service:
         await self.recorder.stop(patience=STOP_SECONDS / 3)
         await self.flusher.stop(patience=STOP_SECONDS - (time.monotonic() - began))
         await self.sessions.close()
-        await self.stores.redis.aclose()
-        await self.stores.activity_log.close()
+        await self.stores.close()
 
     async def reload(self) -> ReloadResult:
         """Build and swap. Raises SnapshotError with the reason; what was served goes on."""
@@ -240,7 +229,7 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
     live = LiveSnapshot(
         settings.snapshot_dir,
         prepare=ranker_factory(settings),
-        build_command=build_command(as_of=as_of),
+        build_command=build_command("--nice", "10", as_of=as_of),
     )
     return Service(
         settings,
@@ -266,46 +255,12 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
     )
 
 
-def build_snapshot(
-    settings: Settings, *, as_of: float | None, force: bool, progress: Callable[[str, float], None]
-) -> Any:
-    """Read the platform's database and publish a snapshot; a `snapshot.build.Report`.
-
-    Raises SourceError where the database cannot be read, SnapshotError where the result does not pass its checks.
-    """
-    require_no_bastion(settings)
-    from talentfeed.snapshot.build import build
-    from talentfeed.snapshot.source import Source
-
-    report = build(
-        Source(
-            database=tables_opener(settings),
-            db_timezone=settings.db_timezone,
-            resume_subject_type=settings.resume_subject_type,
-            challenge_subject_type=settings.challenge_subject_type,
-        ),
-        settings.snapshot_dir,
-        now=time.time(),
-        as_of=as_of,
-        blacklist=settings.blacklist_path,
-        media_base_url=settings.media_base_url,
-        force=force,
-        progress=progress,
-    )
-    store.prune(settings.snapshot_dir, keep=KEPT_SNAPSHOTS)
-    return report
-
-
 async def flush_once(settings: Settings) -> FlushReport:
     """Write what waits in Redis to `activity_log`, once."""
-    stores = open_stores(settings)
-    try:
+    async with opened(settings) as stores:
         if settings.mysql_host is None:
             await stores.activity_log.ensure_ledger()
         return await make_flusher(settings, stores).flush_all()
-    finally:
-        await stores.redis.aclose()
-        await stores.activity_log.close()
 
 
 async def replay_once(settings: Settings, feed_id: str) -> ReplayReport | None:
@@ -313,9 +268,5 @@ async def replay_once(settings: Settings, feed_id: str) -> ReplayReport | None:
 
     Raises VersionGoneError, StoreUnavailableError.
     """
-    stores = open_stores(settings)
-    try:
+    async with opened(settings) as stores:
         return await make_replayer(settings, FeedsKept(stores.redis)).report(feed_id)
-    finally:
-        await stores.redis.aclose()
-        await stores.activity_log.close()
