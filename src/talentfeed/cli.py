@@ -2,8 +2,6 @@
 
 import dataclasses
 import os
-import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +10,10 @@ import typer
 
 from talentfeed import __version__, console, embedded, logs, remote
 from talentfeed import settings as settings_module
+from talentfeed.commands import serving
 from talentfeed.commands.judge import judge
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
-
-BACKLOG = 2_048  # connections that may wait to be accepted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,7 +53,7 @@ def demo(
     embedded.demo_data(settings, scale=scale, seed=seed, reset=reset)
     settings = embedded.with_demo_key(settings, make=True)
     if serve_it:
-        _serve(settings, as_of=None, greet=True)
+        serving.serve(settings, as_of=None, greet=True)
 
 
 @app.command("import")
@@ -110,15 +107,25 @@ def build(
 
 
 @app.command()
-def serve(as_of: AsOf = None) -> None:
+def serve(
+    as_of: AsOf = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes that serve; more than one needs Redis. [WORKERS]")
+    ] = None,
+) -> None:
     """Serve the feed on API_HOST:API_PORT. Builds, in a child process, only when there is no snapshot.
+
+    SIGTERM ends requests under way, stores what is left and stops within ten seconds. With several workers a crashed
+    one is replaced, and SIGHUP starts the program anew without a gap.
 
     \b
     talentfeed serve
-    API_PORT=8080 talentfeed serve
+    API_PORT=8080 REDIS_HOST=127.0.0.1 talentfeed serve --workers 4
     """
     settings = embedded.with_demo_key(_start(), make=False)
-    _serve(settings, as_of=embedded.as_of(as_of, settings), greet=False)
+    if workers is not None:
+        settings = settings.model_copy(update={"workers": workers})
+    serving.serve(settings, as_of=embedded.as_of(as_of, settings), greet=False)
 
 
 @app.command()
@@ -298,50 +305,3 @@ def _start() -> Settings:
     settings = settings_module.load()
     logs.set_up(level=settings.log_level, file=settings.log_file)
     return settings
-
-
-def _serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
-    from talentfeed.snapshot import store
-
-    with embedded.only_user_of(settings, shared=True):
-        from talentfeed.api.app import create_app
-        from talentfeed.wiring import wire
-
-        service = wire(settings, as_of=as_of)  # what is wrong with the settings is said before the build
-        listener = _listen(settings)
-        # with a platform's database, which may be away, the service starts and builds beside its requests
-        if store.current(settings.snapshot_dir) is None and settings.mysql_host is None:
-            embedded.build_in_child(as_of)
-        import uvicorn
-
-        config = uvicorn.Config(
-            create_app(service),
-            loop="uvloop",
-            http="httptools",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=8,
-        )
-        if greet:
-            console.greet(settings)
-        # uvicorn ends gracefully and then raises the signal again; a stop that was asked for is a success
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: sys.exit(0))
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.api_host, settings.api_port))
-        listener.listen(BACKLOG)  # now, so that a second server on this port hears of it at once
-    except OSError as error:
-        raise SettingsError(
-            f"Cannot listen on {settings.api_host}:{settings.api_port}: {error.strerror}. "
-            "Stop what listens there, or set API_PORT to another port"
-        ) from None
-    listener.set_inheritable(True)
-    return listener

@@ -113,6 +113,7 @@ class Settings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="Address to listen on.")
     api_port: Port = Field(5002, description="Port to listen on.")
+    workers: int = Field(1, ge=1, le=256, description="Processes that serve; more than one needs Redis.")
     api_prefix: Annotated[str, BeforeValidator(_prefix)] = Field(
         "/api", description="Path prefix of all API calls; `/` = none."
     )

@@ -14,9 +14,9 @@ from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.building import build_command
-from talentfeed.connections import Stores, open_stores, opened
+from talentfeed.connections import Stores, open_stores, opened, require_no_bastion
 from talentfeed.contracts import Policy, Snapshot
-from talentfeed.errors import SnapshotError, TalentFeedError
+from talentfeed.errors import SettingsError, SnapshotError, TalentFeedError
 from talentfeed.evaluation.replay import Replayer, ReplayReport
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
 from talentfeed.ranking.presets import preset
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a second, ten seconds of a slow Redis
 WARM_SECONDS = 3.0  # that a start waits for what clients reported before; later it is tried again beside the requests
 RETRY_SECONDS = 2.0
-STOP_SECONDS = 8.5  # for storing and flushing what is left: less than the ten after which a host kills
+STOP_SECONDS = 9.0  # from when a stop begins, for requests, storing and flushing: a host kills after ten
 SESSION_BUDGET = 0.25  # seconds that Redis may take for a session; a healthy one needs a few thousandths
 
 
@@ -42,6 +42,17 @@ def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
     chosen, policy = preset(settings.preset), initial_policy()
     parse_pattern(settings.feed_pattern)
     return lambda snapshot: prepare(snapshot, policy, chosen, epsilon=settings.epsilon)
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise SettingsError, or PatternError, for what cannot be served."""
+    require_no_bastion(settings)
+    ranker_factory(settings)
+    if settings.redis_host is None and settings.workers > 1:
+        raise SettingsError(
+            f"WORKERS: {settings.workers}, but the in-process store lives in one process: each worker would know only "
+            "what it served itself. Set REDIS_HOST, or serve with one worker"
+        )
 
 
 class Service:
@@ -69,6 +80,7 @@ class Service:
         self.as_of = as_of
         self._tasks: list[asyncio.Task[None]] = []
         self._down: dict[str, float] = {}  # store -> since when its probe fails
+        self._stopping_since: float | None = None  # monotonic
 
     @property
     def serving(self) -> Serving[Ranker] | None:
@@ -125,14 +137,21 @@ class Service:
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
             pause = min(2 * pause, 60.0)
 
+    def stops_soon(self) -> None:
+        """From now on the time runs in which all must be over, requests under way included."""
+        if self._stopping_since is None:
+            self._stopping_since = time.monotonic()
+
     async def stop(self) -> None:
         """Drain what was recorded, flush it, close the connections."""
+        self.stops_soon()
+        assert self._stopping_since is not None  # noqa: S101 - just set
+        until = self._stopping_since + STOP_SECONDS
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        began = time.monotonic()
-        await self.recorder.stop(patience=STOP_SECONDS / 3)
-        await self.flusher.stop(patience=STOP_SECONDS - (time.monotonic() - began))
+        await asyncio.gather(*self._tasks, self.live.close(), return_exceptions=True)
+        await self.recorder.stop(patience=(until - time.monotonic()) / 3)
+        await self.flusher.stop(patience=until - time.monotonic())
         await self.sessions.close()
         await self.stores.close()
 

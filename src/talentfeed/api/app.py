@@ -18,6 +18,7 @@ from talentfeed.api.metrics import Metrics
 from talentfeed.api.middleware import BodyLimit, LastResort, RequestContext
 from talentfeed.api.problems import HANDLERS
 from talentfeed.api.service import Service
+from talentfeed.api.siblings import Siblings
 
 _SUMMARIES = {
     "total": "A page of 24: videos and flows",
@@ -26,8 +27,10 @@ _SUMMARIES = {
 }
 
 
-def create_app(service: Service) -> FastAPI:
+def create_app(service: Service, siblings: Siblings | None = None) -> FastAPI:
     """The API over a service; it starts and stops the service with itself.
+
+    siblings: given where several workers answer at one address, so that /metrics tells of all of them.
 
     Raises PatternError if the configured pattern leaves one of the feeds without a slot.
     """
@@ -35,9 +38,13 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
+        if siblings is not None:
+            await siblings.start(metrics.text)
         try:
             yield
         finally:
+            if siblings is not None:
+                await siblings.stop()
             await service.stop()
 
     metrics = Metrics(service)
@@ -53,7 +60,7 @@ def create_app(service: Service) -> FastAPI:
         exception_handlers=HANDLERS,
     )
     _add_feeds(app, service, metrics)
-    _add_operations(app, service, metrics)
+    _add_operations(app, service, metrics, siblings)
     return app
 
 
@@ -100,7 +107,7 @@ def _add_feeds(app: FastAPI, service: Service, metrics: Metrics) -> None:
     )
 
 
-def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
+def _add_operations(app: FastAPI, service: Service, metrics: Metrics, siblings: Siblings | None) -> None:
     prefix = service.settings.api_prefix
     admin: list[tuple[str, Any, str, Any]] = [
         ("search/reload", operations.reload_endpoint(service), "Build and swap the snapshot", answers.ReloadAnswer),
@@ -143,7 +150,7 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
         ),
         (
             "/metrics",
-            operations.metrics_endpoint(metrics),
+            operations.metrics_endpoint(metrics, siblings),
             "Metrics for Prometheus",
             {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
         ),

@@ -16,6 +16,7 @@ from talentfeed import __version__
 from talentfeed.api.metrics import Metrics
 from talentfeed.api.problems import RETRY_AFTER_SECONDS, Problem, RefusedError, unavailable
 from talentfeed.api.service import Service
+from talentfeed.api.siblings import Siblings, merged
 from talentfeed.errors import TalentFeedError
 from talentfeed.settings import Settings
 
@@ -110,11 +111,12 @@ def ready_endpoint(service: Service) -> Handler:
     return ready
 
 
-def metrics_endpoint(metrics: Metrics) -> Handler:
-    """Prometheus' text format."""
+def metrics_endpoint(metrics: Metrics, siblings: Siblings | None) -> Handler:
+    """Prometheus' text format; of all workers, each sample with its worker's name, where there are several."""
 
     async def show_metrics(_: Request) -> Response:
-        return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+        text = metrics.text() if siblings is None else merged(await siblings.texts())
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     return show_metrics
 

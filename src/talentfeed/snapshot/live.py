@@ -156,6 +156,12 @@ class LiveSnapshot(Generic[Ranker]):
             skipped=dict(manifest.skipped),
         )
 
+    async def close(self) -> None:
+        """End a build under way."""
+        if self._building is not None:
+            self._building.cancel()
+            await asyncio.gather(self._building, return_exceptions=True)
+
     async def _build_and_load(self) -> None:
         try:
             if self._build_command is not None:

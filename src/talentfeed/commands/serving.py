@@ -1,0 +1,160 @@
+"""How the feed is served: in this process, or by a supervisor's workers."""
+
+import asyncio
+import importlib
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from talentfeed import console, embedded
+from talentfeed import settings as settings_module
+from talentfeed.errors import SettingsError, TalentFeedError
+from talentfeed.settings import Settings
+from talentfeed.snapshot import store
+from talentfeed.supervisor import Child, Inherited, Supervisor
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2_048  # connections that may wait to be accepted
+REQUEST_SECONDS = 4  # that requests under way get when the server stops; storing and flushing get what is left of ten
+REHEARSAL = "from talentfeed.commands import serving; serving.rehearse()"
+SHARED = (
+    "talentfeed.api.app",
+    "talentfeed.stores.redis",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+)
+
+
+def serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
+    """Serve until told to stop.
+
+    One worker works in this process. More are forked after importing, so that they share what they have in common.
+    Raises SettingsError for what cannot be served, TalentFeedError where the first build fails.
+    """
+    from talentfeed.wiring import check_settings
+
+    check_settings(settings)  # what is wrong with the settings is said before the build
+    with embedded.only_user_of(settings, shared=True):
+        inherited = Inherited.take()
+        listener = _listen(settings, inherited)
+        # with a platform's database, which may be away, the service starts and builds beside its requests
+        if store.current(settings.snapshot_dir) is None and settings.mysql_host is None:
+            embedded.build_in_child(as_of)
+        if greet:
+            console.greet(settings)
+        if settings.workers == 1 and inherited is None:
+            _work(settings, listener, as_of=as_of)
+        else:
+            sys.exit(_supervise(settings, listener, inherited, as_of=as_of))
+
+
+def rehearse() -> None:
+    """What a start does before it serves, done by a process that then ends."""
+    settings = settings_module.load()
+    from talentfeed.wiring import check_settings
+
+    check_settings(settings)
+    _import_all()
+
+
+def _supervise(settings: Settings, listener: socket.socket, inherited: Inherited | None, *, as_of: float | None) -> int:
+    _import_all()
+    with tempfile.TemporaryDirectory(prefix="talentfeed-") as meeting:
+        names = [str(number) for number in range(1, settings.workers + 1)]
+
+        def work(child: Child) -> None:
+            _work(settings, listener, as_of=as_of, child=child, meeting=Path(meeting))
+
+        return Supervisor(listener, dict.fromkeys(names, work), rehearse=_rehearse_in_child, inherited=inherited).run()
+
+
+def _work(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    as_of: float | None,
+    child: Child | None = None,
+    meeting: Path | None = None,
+) -> None:
+    import uvicorn
+
+    from talentfeed.api.app import create_app
+    from talentfeed.api.siblings import Siblings
+    from talentfeed.wiring import wire
+
+    service = wire(settings, as_of=as_of)
+    siblings = Siblings(meeting, child.name) if child is not None and meeting is not None else None
+
+    class Server(uvicorn.Server):
+        """Says when it is ready, and stops when its parent is gone."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if child is not None:
+                asyncio.get_running_loop().add_reader(child.lifeline, self._orphaned)
+                child.ready()
+
+        def _orphaned(self) -> None:
+            assert child is not None  # noqa: S101 - else nobody listens to its lifeline
+            asyncio.get_running_loop().remove_reader(child.lifeline)
+            log.error("The parent process is gone; worker %s stops", child.name)
+            self.should_exit = True
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            service.stops_soon()
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
+        create_app(service, siblings),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=REQUEST_SECONDS,
+    )
+    # uvicorn ends gracefully and then raises the signal again; a stop that was asked for is a success
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    Server(config).run(sockets=[listener])
+
+
+def _import_all() -> None:
+    """What every worker needs, before they are forked; uvicorn imports its parts by name when a server begins."""
+    for name in SHARED:
+        importlib.import_module(name)
+
+
+def _rehearse_in_child() -> None:
+    command = [sys.executable, "-c", REHEARSAL]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        told = done.stderr.strip().splitlines()
+        raise TalentFeedError(f"the new program does not start: {told[-1] if told else f'exit code {done.returncode}'}")
+
+
+def _listen(settings: Settings, inherited: Inherited | None) -> socket.socket:
+    wanted = (settings.api_host, settings.api_port)
+    if inherited is not None:
+        listener = socket.socket(fileno=inherited.listener)
+        if listener.getsockname()[:2] == wanted:
+            return listener
+        listener.close()  # another address is configured now; former workers still hold this one
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(wanted)
+        listener.listen(BACKLOG)  # now, so that a second server on this port hears of it at once
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot listen on {settings.api_host}:{settings.api_port}: {error.strerror}. "
+            "Stop what listens there, or set API_PORT to another port"
+        ) from None
+    return listener
