@@ -18,7 +18,7 @@ class Stores:
 
     redis: Any
     in_process: bool
-    activity_log: Any
+    activity_log: Any  # a `stores.on_use.OnUse` of the `stores.database.ActivityLog`
     rows: Rows
 
     async def close(self) -> None:
@@ -65,7 +65,7 @@ def writing_account(settings: Settings) -> Any:
 def open_stores(settings: Settings) -> Stores:
     """Clients for what is written; they connect on first use. Raises SettingsError for what is not built yet."""
     require_no_bastion(settings)
-    from talentfeed.stores.database import ActivityLog, sqlite_url
+    from talentfeed.stores.on_use import OnUse
     from talentfeed.stores.redis import open_redis
 
     redis = open_redis(
@@ -79,13 +79,19 @@ def open_stores(settings: Settings) -> Stores:
     return Stores(
         redis=redis,
         in_process=settings.redis_host is None,
-        activity_log=ActivityLog(
-            writing_account(settings) or sqlite_url(settings.embedded_database), db_timezone=settings.db_timezone
-        ),
+        activity_log=OnUse(functools.partial(_open_activity_log, settings)),
         rows=Rows(
             resume_subject_type=settings.resume_subject_type,
             challenge_subject_type=settings.challenge_subject_type,
         ),
+    )
+
+
+def _open_activity_log(settings: Settings) -> Any:
+    from talentfeed.stores.database import ActivityLog, sqlite_url
+
+    return ActivityLog(
+        writing_account(settings) or sqlite_url(settings.embedded_database), db_timezone=settings.db_timezone
     )
 
 

@@ -240,6 +240,7 @@ class Supervisor:
 
     def _stop(self) -> int:
         """Ask everybody to stop, wait, kill who is left."""
+        self.listener.close()  # nobody would answer who connects from now on: better refused at once than left waiting
         left = self._former | {slot.pid for slot in self._slots if slot.pid}
         _tell(left, signal.SIGTERM)
         deadline = time.monotonic() + self.patience
@@ -249,7 +250,6 @@ class Supervisor:
         if left:
             log.error("%d workers did not stop within %g s and are killed", len(left), self.patience)
             _tell(left, signal.SIGKILL)
-        self.listener.close()
         return 0
 
     # ------------------------------------------------------------ the same process, a new program

@@ -165,6 +165,7 @@ class Service:
 
     async def health(self) -> dict[str, Any]:
         """What works, what is degraded and since when."""
+        await self.stores.activity_log.get()  # its libraries' import is no time that the database takes to answer
         stores = {
             "redis": await self._probe("redis", self.stores.redis.ping),
             "database": await self._probe("database", self.stores.activity_log.ping),

@@ -24,6 +24,7 @@ REQUEST_SECONDS = 4  # that requests under way get when the server stops; storin
 REHEARSAL = "from talentfeed.commands import serving; serving.rehearse()"
 SHARED = (
     "talentfeed.api.app",
+    "talentfeed.stores.database",
     "talentfeed.stores.redis",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
