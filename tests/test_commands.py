@@ -323,6 +323,7 @@ def test_an_import_that_fails_changes_nothing(made: Place, tmp_path: Path) -> No
         (["flush"], {"ADMIN_API_KEY": "clé"}, "ADMIN_API_KEY: key 1 (not shown) does not fit"),
         (["serve"], {"FEED_PATTERN": "VMP XX"}, "no pool is called XX"),
         (["serve"], {"PRESET": "turbo"}, "turbo"),
+        (["serve", "--workers", "2"], {}, "WORKERS: 2, but the in-process store lives in one process"),
         (["serve"], {"ENVIRONMENT": "prod"}, "MYSQL_HOST: missing"),
         (["build"], {"MYSQL_HOST": "127.0.0.1", "MYSQL_PORT": "1"}, "check MYSQL_HOST and MYSQL_PORT"),
     ],

@@ -268,7 +268,9 @@ def test_where_no_worker_can_start_the_parent_ends_with_the_reason() -> None:
 
 
 def test_one_that_does_not_stop_is_killed() -> None:
-    work = "import signal, time; signal.signal(15, signal.SIG_IGN); child.ready(); print('up', flush=True); time.sleep(99)"
+    work = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); child.ready(); print('up', flush=True); time.sleep(99)"
+    )
     process = supervised(work, patience=0.5)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
