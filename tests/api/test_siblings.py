@@ -9,8 +9,9 @@ from talentfeed.api.siblings import Siblings, merged
 
 pytestmark = pytest.mark.anyio
 
-ONE = b'# HELP a_total Text, with spaces\n# TYPE a_total counter\na_total{kind="x y"} 1.0\n# HELP b B\n# TYPE b gauge\nb 2.0\n'
-TWO = b'# HELP a_total Text, with spaces\n# TYPE a_total counter\na_total{kind="x y"} 5.0\n'
+HEAD = b"# HELP a_total Text, with spaces\n# TYPE a_total counter\n"
+ONE = HEAD + b'a_total{kind="x y"} 1.0\n# HELP b B\n# TYPE b gauge\nb 2.0\n'
+TWO = HEAD + b'a_total{kind="x y"} 5.0\n'
 
 
 def test_each_family_is_there_once_and_each_sample_says_whose_it_is() -> None:

@@ -29,7 +29,7 @@ async def test_it_is_made_once_by_the_first_calls() -> None:
 
     store = OnUse(make)
     assert not made
-    assert await asyncio.gather(store.double(1), store.double(2, plus=1)) == [2, 5]
+    assert list(await asyncio.gather(store.double(1), store.double(2, plus=1))) == [2, 5]
     assert len(made) == 1
     await store.close()
     assert made[0].closed

@@ -1,7 +1,7 @@
 """A store whose libraries are imported when it is first used: SQLAlchemy takes a third of a second."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -15,7 +15,7 @@ class OnUse:
         self._make = make
         self._made: asyncio.Task[Any] | None = None
 
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         if name.startswith("_"):
             raise AttributeError(name)
 
