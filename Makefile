@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl sshd:openssh-server
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-data check format bench bench-kernel requirements clean
+.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -39,10 +39,13 @@ format: setup ## format and mend what can be mended
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-kernel ## every benchmark: a table, then a JSON line
+bench: bench-kernel bench-flush ## every benchmark: a table, then a JSON line
 
 bench-kernel: setup ## a feed's time beside a plain reference
 	$(BIN)/python -m benchmarks.kernel $(ARGS)
+
+bench-flush: setup ## recording a feed, and flushing into MariaDB beside row-by-row inserts
+	$(BIN)/python -m benchmarks.flush $(ARGS)
 
 requirements: ## compile the hashed pins anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra build --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt

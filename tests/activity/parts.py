@@ -9,7 +9,7 @@ from tests.contracts.platforms import Platform
 
 from talentfeed.activity import codec
 from talentfeed.activity.outbox import ServedFeed, ServedItem
-from talentfeed.contracts import Activity, Kind
+from talentfeed.contracts import Activity
 
 AT = 1_772_366_400.25  # 2026-03-01T12:00:00.250Z
 
@@ -39,8 +39,8 @@ def feed(
     at: float = AT,
 ) -> ServedFeed:
     """A feed that went out: videos, then flows."""
-    items = [ServedItem(kind=Kind.VIDEO, id=v, pool="VMP", probability=0.5, url=f"https://v/{v}") for v in videos]
-    items += [ServedItem(kind=Kind.FLOW, id=f, pool="FW", probability=0.25, url=f"https://f/{f}") for f in flows]
+    items = [ServedItem(id=v, type="resume", pool="VMP", probability=0.5, url=f"https://v/{v}") for v in videos]
+    items += [ServedItem(id=f, type="challenge", pool="FW", probability=0.25, url=f"https://f/{f}") for f in flows]
     return ServedFeed(user_id=user_id, endpoint=endpoint, feed_id=feed_id, session_id=session_id, at=at, items=items)
 
 

@@ -13,7 +13,7 @@ from tests.contracts.backends import Backend
 from tests.ranking.factory import NOW, random_snapshot
 from tests.ranking.strategies import VIEWER, asked, events, policies, snapshots
 
-from talentfeed.activity import feeds_kept, keys
+from talentfeed.activity import codec, feeds_kept, keys
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
 from talentfeed.activity.recorder import Recorder
@@ -39,7 +39,7 @@ def served(ranker: Ranker, request: FeedRequest, seed: int, news: list[Event], u
         session_id="s1",
         at=NOW,
         items=[
-            ServedItem(kind=s.kind, id=int(ids[s.kind][s.index]), pool=s.pool, probability=s.probability, url="")
+            ServedItem(int(ids[s.kind][s.index]), codec.ITEM_TYPES[s.kind], "", s.pool, s.probability)
             for s in slate.slots
         ],
         origin=Origin(ranker=ranker, events=news, request=request, now=NOW),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.contracts.backends import Backend, strings
 from tests.contracts.platforms import Platform
 
 from talentfeed.activity import codec, keys, packed
-from talentfeed.activity.outbox import Outbox
+from talentfeed.activity.outbox import Outbox, ServedItem
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.contracts import Activity, Kind
@@ -92,6 +93,27 @@ async def test_a_feed_is_a_request_and_a_view_an_item_newest_at_the_head(recorde
     assert await redis.ttl("shown_flows:7") > 29 * 86_400
     assert list(await members(redis, "waiting")) == [b"7"]
     assert recorder.recorded_feeds == 1
+
+
+async def test_what_the_script_puts_together_is_json_whatever_the_texts_are(recorder: Recorder, redis: Redis) -> None:
+    urls = ["", 'a"b', "a\\", "line\nend\r", "tab\t%d %s {}", "Bogotá 東京 🙂 \u2028", "x" * 5_000]
+    items = [
+        ServedItem(2**63 - 1 - n, "challenge" if n % 2 else "resume", url, "AU", probability)
+        for n, (url, probability) in enumerate(zip(urls, (1.0, 1e-300, 1 / 3, 5e-5, 0.1, 1e-7, 0.0), strict=True))
+    ]
+    recorder.served(replace(feed(7, session_id='a"\\ñ', endpoint="flow", feed_id="e" * 32), items=items))
+    recorder.served(replace(feed(7, feed_id="d" * 32), items=[]))
+    await store(recorder)
+    empty, *views, request = [codec.decode(payload) for payload in await strings(redis, "user_activity:7")]
+    assert [view.video_url for view in reversed(views)] == urls
+    assert [view.video_id for view in reversed(views)] == [item.id for item in items]
+    assert [view.item_type for view in reversed(views)] == [item.type for item in items]
+    assert [view.probability for view in reversed(views)] == [item.probability for item in items]
+    assert [(view.event_id, view.position) for view in reversed(views)] == [
+        (f"{'e' * 32}:{n}", n) for n in range(len(items))
+    ]
+    assert {one.session_id for one in (*views, request)} == {'a"\\ñ'}
+    assert (empty.event_type, empty.event_id, empty.size, request.size) == ("feed_request", "d" * 32, 0, len(items))
 
 
 async def test_the_index_keeps_the_oldest_waiting_time(recorder: Recorder, redis: Redis) -> None:

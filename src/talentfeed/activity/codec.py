@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -62,6 +63,7 @@ def timestamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+@lru_cache(1024)  # all activities of a feed have one
 def seconds(text: str) -> float:
     """An activity's timestamp → seconds since 1970 UTC; one without a zone is UTC. Raises ValueError."""
     at = datetime.fromisoformat(text)
@@ -167,6 +169,12 @@ def _one_event(payload: bytes) -> list[Event]:
 # ---------------------------------------------------------------- the row
 
 
+@lru_cache(1024)
+def _whole_second(text: str) -> str:
+    """UTC text in whole seconds, cut and not rounded: a rounded one could lie in the future."""
+    return datetime.fromtimestamp(seconds(text), UTC).replace(tzinfo=None).isoformat(" ", "seconds")
+
+
 class Rows:
     """Stored activities → rows of `activity_log`."""
 
@@ -181,7 +189,7 @@ class Rows:
     def row(self, payload: bytes | str) -> Row:
         """→ the row's columns but for `id`. `properties` is the JSON as it was stored.
 
-        `created_at` is UTC text in whole seconds, cut and not rounded: a rounded one could lie in the future.
+        `created_at` is UTC text in whole seconds.
         Raises UndecodableActivityError.
         """
         try:
@@ -198,7 +206,7 @@ class Rows:
             tags = ["#video", f"#{_ACTION.get(found.event_type, found.event_type)}"]
             tags += [f"#{found.feed_type}"] if found.feed_type else []
             url = f"/api/search/feed/video/{subject}"
-        at = datetime.fromtimestamp(seconds(found.timestamp), UTC).replace(tzinfo=None).isoformat(" ", "seconds")
+        at = _whole_second(found.timestamp)
         return {
             "log_name": "app",
             "description": " ".join(tags),

@@ -5,6 +5,7 @@ changes nothing. They are ascending whole numbers, stored as gaps, so that 50,00
 """
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from talentfeed.activity import answers, keys
+from talentfeed.activity import answers, codec, keys
 from talentfeed.activity.outbox import Outbox, ServedFeed
 from talentfeed.contracts import Event, FeedRequest, Ints, Kind, Pool
 from talentfeed.errors import StoreUnavailableError
@@ -22,7 +23,9 @@ FORM = 1  # of the stored record
 _RAW, _DEFLATED = b"\x00", b"\x01"
 _DEFLATE_FROM = 1_024  # bytes: below, the head of a deflated block is not worth its time
 _MOST_BYTES = 64 * 1_048_576  # of an inflated record: far above any of ours
+_KIND_NUMBERS = {name: int(kind) for name, kind in codec.KINDS.items()}
 _WIDTHS = (1, 2, 4, 8)  # bytes of a gap between ids
+_GAPS = {width: np.dtype(f"<u{width}") for width in _WIDTHS}
 
 _Slot = tuple[int, int, str, float]
 _Event = tuple[str, int, int, float, float | None, float | None]
@@ -41,7 +44,7 @@ class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     size: int
     pattern: str
     excluded: bytes
-    recent_creators: list[list[int]]
+    recent_creators: Sequence[Sequence[int]]
     shown_flows: list[int]
     events: list[_Event]
     slots: list[_Slot]
@@ -69,10 +72,10 @@ def encode(feed: ServedFeed, origin: Origin) -> bytes:
             size=request.size,
             pattern=" ".join(request.pattern),
             excluded=pack_ids(ids),
-            recent_creators=[[int(code) for code in place] for place in request.recent_creators],
+            recent_creators=request.recent_creators,
             shown_flows=request.shown_flows.tolist(),
             events=[(e.event_type, int(e.kind), e.item_id, e.at, e.value, e.watch_ratio) for e in origin.events],
-            slots=[(int(item.kind), item.id, item.pool, item.probability) for item in feed.items],
+            slots=[(_KIND_NUMBERS[item.type], item.id, item.pool, item.probability) for item in feed.items],
         )
     )
     return _RAW + body if len(body) < _DEFLATE_FROM else _DEFLATED + zlib.compress(body, 1)
@@ -133,14 +136,14 @@ def known_ids(
     *listings: Ints,  # each ascending
 ) -> Ints:
     """Those of the ids that one of the listings has, ascending, each once."""
-    if not len(excluded):
-        return excluded.astype(np.int64)
-    ids: Ints = np.unique(excluded)
+    ids: Ints = np.sort(excluded).astype(np.int64, copy=False)
     known = np.zeros(len(ids), np.bool_)
     for listing in listings:
         if len(listing):
-            near = np.minimum(np.searchsorted(listing, ids), len(listing) - 1)
-            known |= np.asarray(listing)[near] == ids
+            near = listing.searchsorted(ids)
+            near[near == len(listing)] = 0
+            known |= listing[near] == ids
+    known[1:] &= ids[1:] != ids[:-1]
     return ids[known]
 
 
@@ -150,10 +153,10 @@ def pack_ids(
     """The first id and the gaps, in the fewest bytes a gap that hold them all."""
     if not len(ids):
         return b""
-    gaps = np.diff(ids)
+    gaps = ids[1:] - ids[:-1]
     most = int(gaps.max(initial=0))
     width = next(width for width in _WIDTHS if most < 1 << (8 * width))
-    return ids[:1].astype("<i8").tobytes() + bytes([width]) + gaps.astype(f"<u{width}").tobytes()
+    return ids[:1].astype("<i8").tobytes() + bytes([width]) + gaps.astype(_GAPS[width]).tobytes()
 
 
 def unpack_ids(packed: bytes) -> Ints:
@@ -162,7 +165,7 @@ def unpack_ids(packed: bytes) -> Ints:
         return np.zeros(0, np.int64)
     if len(packed) < 9 or packed[8] not in _WIDTHS:
         raise ValueError("ids of no known width")
-    gaps = np.frombuffer(packed[9:], f"<u{packed[8]}").astype(np.int64)
+    gaps = np.frombuffer(packed[9:], _GAPS[packed[8]]).astype(np.int64)
     ids: Ints = np.cumsum(np.concatenate([np.frombuffer(packed[:8], "<i8").astype(np.int64), gaps]))
     return ids
 

@@ -4,6 +4,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
+from talentfeed.activity.codec import KINDS
 from talentfeed.contracts import Kind
 from talentfeed.ranking.record import Origin
 
@@ -12,15 +15,21 @@ ORIGIN_BYTES = 64 * 1_048_576  # that waiting feeds may hold for their records' 
 Item = tuple[Kind, int]  # an item by its id on the platform
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedItem:
-    """One place of a feed that went out."""
+class ServedItem(
+    msgspec.Struct, frozen=True, gc=False, rename={"id": "video_id", "type": "item_type", "url": "video_url"}
+):
+    """One place of a feed that went out. As JSON it is what its view has of its own."""
 
-    kind: Kind
     id: int
+    type: str  # resume or challenge
+    url: str  # of the video itself
     pool: str  # the code of the pool it was drawn from
     probability: float
-    url: str  # of the video itself
+
+    @property
+    def kind(self) -> Kind:
+        """What the type means."""
+        return KINDS[self.type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

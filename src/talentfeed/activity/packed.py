@@ -1,5 +1,7 @@
 """Items as fixed-width bytes in one Redis string: 100,000 of them are read in a millisecond."""
 
+import itertools
+import struct
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -21,7 +23,7 @@ _LAST_SECOND = 2**32 - 1  # of the year 2106
 
 def pack(items: Sequence[tuple[Kind, int]]) -> bytes:
     """(kind, id) → 9 bytes each, in order."""
-    return np.array([(int(kind), item_id) for kind, item_id in items], ITEM).tobytes()
+    return struct.pack("<" + "Bq" * len(items), *itertools.chain.from_iterable(items))
 
 
 def unpack(stored: bytes | None, form: np.dtype[np.void] = ITEM) -> tuple[Items, int]:

@@ -1,7 +1,9 @@
 """Writes down what was served and what clients report. SPEC 8; docs/exactly-once.md says why it is right."""
 
 import asyncio
+import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -24,6 +26,7 @@ EVENT_SECONDS = 48 * 3600  # a repeat of an event id within this is the same eve
 RECENT_SECONDS = 7 * 86_400
 TOUCHED = 20_000  # client events of a viewer whose items are not served again; builds know the older ones
 DRAIN = 32  # feeds stored in one step
+PACE = 0.01  # seconds from one step to the next while fewer wait: a round trip costs as much as storing three feeds
 LONG = 64 * 4_096  # bytes of exclusions, as of 30,000 ids, from which on their encoding leaves the event loop alone
 
 
@@ -76,6 +79,7 @@ class Recorder:
         )
         self._drains = 0
         self._wake = asyncio.Event()
+        self._full = asyncio.Event()  # enough for a step, or no more to come
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._away = False
@@ -92,6 +96,8 @@ class Recorder:
         if lost is not None:
             self.lost_served += lost.records
         self._wake.set()
+        if len(self._outbox) >= DRAIN:
+            self._full.set()
 
     async def start(self) -> None:
         """Begin to store what is served."""
@@ -103,6 +109,7 @@ class Recorder:
         """Store what is left, for at most `patience` seconds; the rest is counted as lost."""
         self._stopping = True
         self._wake.set()
+        self._full.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=patience)
             while not self._task.done():  # again: `wait_for` of Python 3.11 drops a cancellation that meets its answer
@@ -117,6 +124,7 @@ class Recorder:
     async def _drain(self) -> None:
         while True:
             self._wake.clear()
+            began = time.monotonic()
             while feeds := self._outbox.take(DRAIN):
                 try:
                     await self._store(feeds)
@@ -129,6 +137,15 @@ class Recorder:
             if self._stopping:
                 return
             await self._wake.wait()
+            await self._gather(PACE - (time.monotonic() - began))
+
+    async def _gather(self, seconds: float) -> None:
+        """Let more feeds come along, for so long at most."""
+        if seconds > 0 and not self._stopping and len(self._outbox) < DRAIN:
+            self._full.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._full.wait()
 
     async def _store(self, feeds: Sequence[ServedFeed]) -> None:
         """Until it is done: the number of the drain makes a repeat harmless."""

@@ -43,7 +43,7 @@ end
 # KEYS: drained:{recorder}, waiting, full, then for each feed: user_activity, session, shown_flows, feed
 # ARGV: number of this drain (a recorder counts up from 1), activity TTL, session TTL, bytes kept of a session, bytes of
 #       an item, flows' life, flows kept, threshold, then for each feed: user id, shown at, its record (empty: none),
-#       its items (packed), n activities, activities…, n flows, flow ids…
+#       its items (packed), its activities in parts (a line each, see `served.py`), its flow ids (a blank between)
 # Repeated, however late: the number is not above the last one done, nothing happens.
 # → 1 + how many activities were refused since the key holds something else; 0 where it was done before
 SERVED = (
@@ -59,15 +59,24 @@ local function take()
   next = next + 1
   return ARGV[next - 1]
 end
-local function take_list()
-  local n = tonumber(take())
+local function take_list(part)
   local list = {}
-  for i = 1, n do list[i] = take() end
+  for one in string.gmatch(take(), part) do list[#list + 1] = one end
   return list
+end
+local function put_together(parts)
+  local view, shared = parts[1], string.sub(parts[2], 2)
+  local whole = {string.sub(parts[3], 1, -2) .. ',' .. shared}
+  shared = string.sub(shared, 1, -2) .. ','
+  for i = 4, #parts do
+    local number = string.format('%d', i - 4)
+    whole[i - 2] = view .. number .. '","position":' .. number .. ',' .. shared .. string.sub(parts[i], 2)
+  end
+  return whole
 end
 for key = 4, #KEYS, 4 do
   local user, at, record, items = take(), take(), take(), take()
-  local activities, flows = take_list(), take_list()
+  local activities, flows = put_together(take_list('[^\\n]+')), take_list('%S+')
   local list, session, shown = KEYS[key], KEYS[key + 1], KEYS[key + 2]
   if ours(list, 'list') then
     local kept = redis.call('TTL', list) == -1

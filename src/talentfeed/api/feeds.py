@@ -11,6 +11,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from talentfeed.activity.codec import ITEM_TYPES
 from talentfeed.activity.recorder import ServedFeed, ServedItem
 from talentfeed.activity.sessions import Session
 from talentfeed.api.bodies import FeedQuery, feed_query, read_object
@@ -40,6 +41,7 @@ ENDPOINTS = ("total", "discover", "flow")
 _IDS_NAME = {"total": b"mix_ids", "discover": b"resume_ids", "flow": b"challenge_ids"}
 _TAIL = {pool: f',"pool":"{pool.value}"}}'.encode() for pool in Pool}
 _encode = msgspec.json.encode
+REMEMBERED = 10_000  # items of a kind whose id and URL are at hand
 _WINDOW = CREATOR_WINDOW - 1  # places that a creator keeps others of theirs away from
 
 
@@ -48,6 +50,7 @@ def feed_endpoint(
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """The handler of one feed. Raises PatternError now if the configured pattern leaves this feed without a slot."""
     pattern = ranking.pattern_for(endpoint, ranking.parse_pattern(service.settings.feed_pattern))
+    served_items = ServedItems()
 
     async def serve_feed(request: Request) -> Response:
         query = feed_query(await read_object(request), sized=endpoint != "total")
@@ -80,7 +83,7 @@ def feed_endpoint(
                 feed_id=feed_id,
                 session_id=session.session_id,
                 at=time.time(),  # when it happened, also where the catalogue is served as on another day
-                items=[_served(snapshot, slot) for slot in slate.slots],
+                items=served_items(snapshot, slate.slots),
                 origin=Origin(ranker=serving.ranker, events=session.events, request=page, now=now),
             )
 
@@ -138,16 +141,35 @@ def _record(service: Service, metrics: Metrics, feed_id: str, feed: Callable[[],
         log.exception("Feed %s went out but could not be recorded", feed_id)
 
 
-def _served(snapshot: Snapshot, slot: Slot) -> ServedItem:
+class ServedItems:
+    """What went out, as it is recorded. What does not change of an item is looked up once a snapshot."""
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+        self._known: dict[Kind, dict[int, tuple[int, str, str]]] = {}
+
+    def __call__(self, snapshot: Snapshot, slots: Sequence[Slot]) -> list[ServedItem]:
+        """One a slot, in order."""
+        if snapshot is not self._snapshot:
+            self._snapshot, self._known = snapshot, {kind: {} for kind in Kind}
+        videos, flows = self._known[Kind.VIDEO], self._known[Kind.FLOW]
+        found = []
+        for slot in slots:
+            known = videos if slot.kind is Kind.VIDEO else flows
+            item = known.get(slot.index)
+            if item is None:
+                item = known[slot.index] = _item(snapshot, slot)
+                if len(known) > REMEMBERED:
+                    known.clear()
+            found.append(ServedItem(*item, slot.pool, slot.probability))
+        return found
+
+
+def _item(snapshot: Snapshot, slot: Slot) -> tuple[int, str, str]:
+    """Its id, its type's name, its URL."""
     catalogue = _catalogue(snapshot, slot)
     begin, end = catalogue.url_start[slot.index : slot.index + 2].tolist()
-    return ServedItem(
-        kind=slot.kind,
-        id=int(catalogue.id[slot.index]),
-        pool=slot.pool,
-        probability=slot.probability,
-        url=catalogue.url[begin:end].tobytes().decode(),
-    )
+    return int(catalogue.id[slot.index]), ITEM_TYPES[slot.kind], catalogue.url[begin:end].tobytes().decode()
 
 
 def _catalogue(snapshot: Snapshot, slot: Slot) -> Videos | Flows:

@@ -1,0 +1,291 @@
+"""The flush's contest: recording's CPU, a flush beside row-by-row inserts, and what one flusher sustains."""
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+import asyncmy
+import uvloop
+from benchmarks import served
+from benchmarks.served import ACTIVITIES, Kitchen
+from redis.asyncio import Redis
+from rich.console import Console
+from rich.table import Table
+from tests.contracts import mysql_schema
+from tests.contracts.backends import RedisServer
+from tests.contracts.mariadb import MariaServer
+
+from talentfeed.activity.codec import Rows
+from talentfeed.activity.flush import Flusher
+from talentfeed.activity.outbox import Outbox
+from talentfeed.activity.recorder import DRAIN, Recorder
+from talentfeed.console import emit, progress
+from talentfeed.stores.database import ActivityLog, ledger_ddl
+from talentfeed.stores.redis import open_redis
+
+SCHEMA = "bench"
+ROUNDS = 5  # of each measure, by turns, so that what disturbs the machine disturbs all; the median counts
+AIMS = {"ratio": 15, "recording_us_per_feed": 60, "sustained_per_s": 10_000}
+_ROW_BY_ROW_SECONDS = 1.5  # a round
+_WAITING = 60_000  # activities that the sustained rate's producer keeps waiting
+_MARIADB = ["--innodb-buffer-pool-size=256M", "--innodb-log-file-size=256M"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What was measured."""
+
+    activities_per_s: float
+    row_by_row_per_s: float
+    ratio: float
+    recording_us_per_feed: float
+    sustained_per_s: float
+    flush_us: float  # CPU of our process, an activity
+    waiting: tuple[int, int]  # activities at the sustained rate's begin and end
+    seconds: float
+
+
+def run(*, activities: int, feeds: int, seconds: int) -> None:
+    """Measure; the table, then the JSON line, on stdout."""
+    with progress() as told, tempfile.TemporaryDirectory(prefix="talentfeed-bench-") as folder, _servers(
+        Path(folder)
+    ) as (redis, maria):  # fmt: skip
+        contest = Contest(redis, maria, served.prepare())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(contest.run(activities=activities, feeds=feeds, seconds=seconds, told=told))
+    _show(result)
+    emit(
+        {
+            "activities_per_s": round(result.activities_per_s),
+            "row_by_row_per_s": round(result.row_by_row_per_s),
+            "ratio": round(result.ratio, 1),
+            "recording_us_per_feed": round(result.recording_us_per_feed, 1),
+            "sustained_per_s": round(result.sustained_per_s),
+        }
+    )
+
+
+@contextlib.contextmanager
+def _servers(folder: Path) -> Iterator[tuple[RedisServer, MariaServer]]:
+    for name in ("redis", "mariadb"):
+        (folder / name).mkdir()
+    redis, maria = RedisServer(folder / "redis"), MariaServer(folder / "mariadb", arguments=_MARIADB)
+    try:
+        redis.start()
+        maria.start()
+        mysql_schema.create(maria, SCHEMA, only_activity_log=True)
+        maria.execute(ledger_ddl("mariadb"), database=SCHEMA)
+        maria.execute("CREATE TABLE row_by_row LIKE activity_log", database=SCHEMA)
+        yield redis, maria
+    finally:
+        maria.kill()
+        redis.kill()
+
+
+class Contest:
+    """All measures on one pair of servers."""
+
+    def __init__(self, redis: RedisServer, maria: MariaServer, kitchen: Kitchen) -> None:
+        self._servers = redis, maria
+        self._kitchen = kitchen
+        self._recorded = 0  # activities, by anybody
+
+    async def run(self, *, activities: int, feeds: int, seconds: int, told: Any) -> Result:
+        redis, maria = self._servers
+        client = open_redis(host="127.0.0.1", port=redis.port)
+        log = ActivityLog(maria.account(SCHEMA))
+        flusher = Flusher(client, log)
+        gc.collect()
+        gc.freeze()
+        costs: list[float] = []
+        plain: list[float] = []
+        quick: list[float] = []
+        busy: list[float] = []
+        for number in range(ROUNDS):
+            told("recording and flushing", number / ROUNDS)
+            costs.append(await self._recording(client, feeds=max(feeds // ROUNDS, 2 * DRAIN)))
+            await self._fill(client, activities // ROUNDS)
+            plain.append(await self._row_by_row_rate(client))
+            began = time.process_time()
+            report = await flusher.flush_all()
+            if report.error is not None or not report.flushed:
+                raise RuntimeError(f"the flush ended early: {report.error}")
+            busy.append((time.process_time() - began) / report.flushed * 1e6)
+            quick.append(report.flushed / report.seconds)
+        told("recording and flushing", 1.0)
+        sustained, waiting = await self._sustained(flusher, seconds, told)
+        await flusher.flush_all()
+        await client.aclose()
+        await log.close()
+        self._each_once()
+        row_by_row = statistics.median(plain)
+        return Result(
+            activities_per_s=statistics.median(quick),
+            row_by_row_per_s=row_by_row,
+            ratio=statistics.median(quick) / row_by_row,
+            recording_us_per_feed=statistics.median(costs),
+            sustained_per_s=sustained,
+            flush_us=statistics.median(busy),
+            waiting=waiting,
+            seconds=seconds,
+        )
+
+    async def _recording(self, client: Redis, *, feeds: int) -> float:
+        """Microseconds of our processor time that one feed more costs: a run of so many feeds less one of half."""
+        half = await self._record(client, feeds // 2)
+        whole = await self._record(client, feeds // 2 * 2)
+        return (whole - half) / (feeds // 2) * 1e6
+
+    async def _record(self, client: Redis, feeds: int) -> float:
+        """From the ranked slate to Redis' answer; → seconds of processor time."""
+        outbox = Outbox(capacity=2 * DRAIN)
+        recorder = Recorder(client, outbox=outbox)
+        await recorder.start()
+        began = time.process_time()
+        for number in range(feeds):
+            recorder.served(self._kitchen.one(number))
+            while len(outbox) >= DRAIN:  # noqa: ASYNC110 - as under load: whole lots
+                await asyncio.sleep(0.001)
+        await recorder.stop(patience=60)
+        took = time.process_time() - began
+        assert recorder.lost_served == 0
+        assert recorder.recorded_feeds == feeds
+        self._recorded += feeds * ACTIVITIES
+        return took
+
+    async def _fill(self, client: Redis, activities: int) -> None:
+        waiting = self._recorded - self._stored()
+        await self._record(client, max(activities - waiting, ACTIVITIES) // ACTIVITIES)
+
+    def _stored(self) -> int:
+        return self._count("SELECT COUNT(*) FROM activity_log")
+
+    def _count(self, sql: str) -> int:
+        return int(self._servers[1].execute(sql, database=SCHEMA)[0][0])
+
+    async def _row_by_row_rate(self, client: Redis) -> float:
+        """The same rows, a statement and a commit each, by the driver alone."""
+        found: Any = await client.lrange("user_activity:1", 0, 9)
+        rows = [Rows().row(payload) for payload in found]
+        columns = list(rows[0])
+        sql = f"INSERT INTO row_by_row ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608
+        connection = await asyncmy.connect(**self._servers[1].account(SCHEMA).arguments())
+        written, began = 0, time.perf_counter()
+        try:
+            async with connection.cursor() as cursor:
+                while time.perf_counter() - began < _ROW_BY_ROW_SECONDS:
+                    row = rows[written % len(rows)]
+                    await cursor.execute(sql, tuple(row.values()))
+                    await connection.commit()
+                    written += 1
+            took = time.perf_counter() - began
+        finally:
+            await connection.ensure_closed()
+        return written / took
+
+    async def _sustained(self, flusher: Flusher, seconds: int, told: Any) -> tuple[float, tuple[int, int]]:
+        """Activities stored a second while another process records as many; → and what waited before and after."""
+        spawn = multiprocessing.get_context("spawn")
+        recorded, flushed, stop = spawn.Value("q", 0), spawn.Value("q", 0), spawn.Event()
+        other = spawn.Process(target=_produce, args=(self._servers[0].port, recorded, flushed, stop), daemon=True)
+        other.start()
+        before = flusher.flushed
+        try:
+            while recorded.value < _WAITING:
+                await asyncio.sleep(0.05)
+                assert other.is_alive()
+            await flusher.start()
+            began, first = time.monotonic(), flusher.flushed
+            start_waiting = recorded.value
+            while (passed := time.monotonic() - began) < seconds:
+                await asyncio.sleep(0.02)
+                flushed.value = flusher.flushed - before
+                told("sustained rate", passed / seconds)
+                assert other.is_alive()
+            rate = (flusher.flushed - first) / passed
+            waiting = start_waiting, recorded.value - (flusher.flushed - before)
+        finally:
+            stop.set()
+            await asyncio.to_thread(other.join, 60)
+            if other.is_alive():
+                other.kill()
+        assert other.exitcode == 0, "the producer failed; its reason stands above"
+        self._recorded += recorded.value
+        report = await flusher.stop(patience=120)
+        if report.error is not None:
+            raise RuntimeError(f"the flush ended early: {report.error}")
+        return rate, waiting
+
+    def _each_once(self) -> None:
+        distinct = self._count("SELECT COUNT(DISTINCT JSON_VALUE(properties, '$.event_id')) FROM activity_log")
+        if not self._recorded == self._stored() == distinct:
+            raise RuntimeError(
+                f"{self._recorded} activities were recorded, {self._stored()} rows are stored, {distinct} of them "
+                "different: the figures mean nothing"
+            )
+
+
+def _produce(port: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any) -> None:
+    """Another process' service: it records feeds as long as not too many wait."""
+    uvloop.run(_record_on(port, recorded, flushed, stop))
+
+
+async def _record_on(port: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any) -> None:
+    client = open_redis(host="127.0.0.1", port=port)
+    kitchen = served.prepare(seed=1)
+    outbox = Outbox(capacity=2 * DRAIN)
+    recorder = Recorder(client, outbox=outbox)
+    await recorder.start()
+    number = 0
+    while not stop.is_set():
+        recorded.value = recorder.recorded_feeds * ACTIVITIES
+        if len(outbox) < DRAIN and recorded.value - flushed.value < _WAITING:
+            for _ in range(DRAIN):
+                recorder.served(kitchen.one(number))
+                number += 1
+        await asyncio.sleep(0.001)
+    await recorder.stop(patience=60)
+    assert recorder.lost_served == 0
+    recorded.value = recorder.recorded_feeds * ACTIVITIES
+    await client.aclose()
+
+
+def _show(result: Result) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120
+    table = Table(title="Activities on their way: Redis synced on each write, MariaDB on each commit")
+    table.add_column("measure", no_wrap=True)
+    for name in ("measured", "aim"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, value, aim in (
+        ("flushed into MariaDB, activities/s", f"{result.activities_per_s:,.0f}", ""),
+        ("row by row with a commit each, rows/s", f"{result.row_by_row_per_s:,.0f}", ""),
+        ("flush against row by row", f"{result.ratio:.1f}x", f"≥ {AIMS['ratio']}x"),
+        (
+            f"recording's CPU for a feed of {ACTIVITIES} activities",
+            f"{result.recording_us_per_feed:.1f} µs",
+            f"≤ {AIMS['recording_us_per_feed']} µs",
+        ),
+        (
+            f"sustained by one flusher for {result.seconds} s, activities/s",
+            f"{result.sustained_per_s:,.0f}",
+            f"≥ {AIMS['sustained_per_s']:,}",
+        ),
+    ):
+        table.add_row(name, value, aim)
+    console.print(table)
+    console.print(
+        f"Flushing takes {result.flush_us:.1f} µs of our CPU an activity. Recording is from the ranked slate to Redis' "
+        f"answer, record for replay included, in lots of {DRAIN} feeds. While the rate was sustained a second process "
+        f"recorded; {result.waiting[0]:,} activities waited at its begin and {result.waiting[1]:,} at its end."
+    )

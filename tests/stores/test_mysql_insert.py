@@ -1,0 +1,87 @@
+"""Many rows in few statements: what is stored is what was given, whatever it is."""
+
+from typing import Any
+
+import pytest
+from tests.contracts.platforms import Platform
+
+from talentfeed.errors import RowsRefusedError
+from talentfeed.stores import mysql_insert
+from talentfeed.stores.mysql_insert import inserts
+
+pytestmark = pytest.mark.anyio
+
+ODD = [
+    "",
+    "plain",
+    "it's",
+    "''",
+    "\\",
+    "\\'",
+    "'); DROP TABLE activity_log; --",
+    '{"a":"b\\"c\\\\"}',
+    "100% %s %(x)s :name ? {}",
+    "line\nend\r\n\ttab",
+    "null \x00 byte, \x1a and \x08",
+    "Bogotá, 東京, 🙂, \u2028",
+    "/* */ # -- `",
+    "long " * 200 + "it's \\",
+    "x" * 199 + "'",
+]
+
+
+def row(text: str, **more: Any) -> dict[str, Any]:
+    row = {"log_name": "app", "description": text, "subject_id": 2**63 - 1, "subject_type": None, "causer_id": 0}
+    at = "2026-09-01 12:00:00"
+    row |= {"causer_type": r"App\User", "properties": text, "url": text, "created_at": at, "updated_at": at}
+    return row | more
+
+
+async def test_every_text_is_stored_as_it_is(maria_platform: Platform) -> None:
+    log = maria_platform.log()
+    for number in range(2):  # the second time from what is remembered of the first
+        assert await log.write(f"b{number}", [row(text) for text in ODD])
+    stored = maria_platform.rows()
+    assert [one["description"] for one in stored] == ODD * 2
+    assert [one["properties"] for one in stored] == ODD * 2
+    assert {(one["subject_id"], one["subject_type"], one["causer_id"]) for one in stored} == {(2**63 - 1, None, 0)}
+    assert {one["causer_type"] for one in stored} == {r"App\User"}
+    await log.close()
+
+
+async def test_a_batch_of_several_statements_is_one_transaction(
+    maria_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql_insert, "STATEMENT", 2_000)
+    log = maria_platform.log()
+    rows = [row(f"{n:02} " + "x" * 100) for n in range(50)]
+    with pytest.raises(RowsRefusedError):
+        await log.write("refused", [*rows, row("", description=None)])
+    assert maria_platform.rows() == []
+    assert await log.write("whole", rows)
+    assert [one["description"] for one in maria_platform.rows()] == [one["description"] for one in rows]
+    await log.close()
+
+
+def test_a_statement_ends_before_it_gets_too_long_and_no_row_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql_insert, "STATEMENT", 300)
+    rows = [{"a": n, "b": "x" * (n % 60)} for n in range(100)] + [{"a": 100, "b": "x" * 900}]
+    made = list(inserts("t", ("a", "b"), rows))
+    assert all(len(sql) <= 300 + 50 for sql in made[:-1])
+    assert all(sql.startswith("INSERT INTO t (a, b) VALUES (") for sql in made)
+    values = ",".join(sql.removeprefix("INSERT INTO t (a, b) VALUES ") for sql in made)
+    assert values == ",".join(f"({one['a']},'{one['b']}')" for one in rows)
+    assert list(inserts("t", ("a", "b"), [])) == []
+
+
+def test_what_is_remembered_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = mysql_insert._Literals()
+    monkeypatch.setattr(mysql_insert, "_KNOWN", 10)
+    assert [known[n] for n in range(1_000)] == [str(n) for n in range(1_000)]
+    assert known["y" * 500] == f"'{'y' * 500}'"
+    assert len(known) <= 10
+
+
+def test_a_value_of_another_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match="neither text, whole number nor None"):
+        list(inserts("t", ("a", "b"), [{"a": 1, "b": b"bytes"}]))
