@@ -1,12 +1,13 @@
 """Making a snapshot: in this process, or the command that does it in a process of its own."""
 
+import functools
 import importlib.util
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from talentfeed.connections import tables_opener
+from talentfeed.connections import reached_tables
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 
@@ -27,14 +28,15 @@ def build_snapshot(
 ) -> Any:
     """Read the platform's database and publish a snapshot; a `snapshot.build.Report`.
 
-    Raises SourceError where the database cannot be read, SnapshotError where the result does not pass its checks.
+    Raises SourceError or BastionError where the database cannot be read, SnapshotError where the result does not pass
+    its checks.
     """
     from talentfeed.snapshot.build import build
     from talentfeed.snapshot.source import Source
 
     report = build(
         Source(
-            database=tables_opener(settings),
+            database=functools.partial(reached_tables, settings),
             db_timezone=settings.db_timezone,
             resume_subject_type=settings.resume_subject_type,
             challenge_subject_type=settings.challenge_subject_type,

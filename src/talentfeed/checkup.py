@@ -8,8 +8,16 @@ from typing import Any, Literal
 
 from redis.exceptions import RedisError, ResponseError
 
-from talentfeed.connections import Stores, open_stores, reading_account, tables_opener, writing_account
-from talentfeed.errors import SourceError, TalentFeedError
+from talentfeed.connections import (
+    Stores,
+    bastion_beside,
+    make_bastion,
+    open_tables,
+    opened,
+    reading_account,
+    writing_account,
+)
+from talentfeed.errors import BastionError, SourceError, TalentFeedError
 from talentfeed.settings import Settings
 
 OLDEST_REDIS = 6
@@ -29,16 +37,39 @@ class Finding:
 def check_all(settings: Settings) -> list[Finding]:
     """All findings, in the order in which one would mend them. Changes nothing anywhere.
 
-    Raises SettingsError for what is not built yet. Not from within a running event loop.
+    Raises SettingsError. Not from within a running event loop.
     """
-    stores = open_stores(settings)  # the settings' own faults first
-    return [*_reading(settings), *asyncio.run(_stores(settings, stores))]
+    found = [] if settings.ssh_host is None else asyncio.run(_bastion(settings))
+    try:
+        with bastion_beside(settings) as bastion:
+            return [*found, *_reading(settings, bastion), *asyncio.run(_stores(settings, bastion))]
+    except BastionError as error:  # most likely the same as it was a moment ago
+        return found if found[0].state == "wrong" else [*found, Finding("bastion", "wrong", str(error))]
+
+
+# ---------------------------------------------------------------- the bastion
+
+
+async def _bastion(settings: Settings) -> list[Finding]:
+    try:
+        bastion = make_bastion(settings)
+        try:
+            await bastion.start()
+            unreached = await bastion.unreached()
+        finally:
+            await bastion.stop()
+    except BastionError as error:
+        return [Finding("bastion", "wrong", f"{error} (what is behind it was not tested)")]
+    return [
+        Finding("bastion", "ok", f"{bastion.hop} lets us in, its host key is the known one"),
+        *(Finding(f"bastion to {target}", "wrong", f"it is not reached: {why}") for target, why in unreached.items()),
+    ]
 
 
 # ---------------------------------------------------------------- reading
 
 
-def _reading(settings: Settings) -> Iterator[Finding]:
+def _reading(settings: Settings, bastion: Any) -> Iterator[Finding]:
     if importlib.util.find_spec("pyarrow") is None:
         yield Finding("read", "warning", "not tested: the build's libraries are not installed here")
         return
@@ -46,7 +77,7 @@ def _reading(settings: Settings) -> Iterator[Finding]:
 
     account = reading_account(settings)
     try:
-        with tables_opener(settings)() as database:
+        with open_tables(settings, bastion) as database:
             yield Finding("read", "ok", f"{database.name} answers")
             for table, wanted in TABLES.items():
                 yield _table(database, table, wanted.required, account)
@@ -76,11 +107,9 @@ def _with_grant(error: Exception, right: str, table: str, account: Any) -> str:
 # ---------------------------------------------------------------- writing, Redis
 
 
-async def _stores(settings: Settings, stores: Stores) -> list[Finding]:
-    try:
+async def _stores(settings: Settings, bastion: Any) -> list[Finding]:
+    async with opened(settings, bastion=bastion) as stores:
         return [*await _writing(settings, stores), *await _redis(settings, stores)]
-    finally:
-        await stores.close()
 
 
 async def _writing(settings: Settings, stores: Stores) -> list[Finding]:
@@ -140,6 +169,7 @@ async def _redis(settings: Settings, stores: Stores) -> list[Finding]:
     if stores.in_process:
         return [Finding("redis", "ok", "the in-process store; it ends with the server")]
     where = f"{settings.redis_scheme}://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}"
+    where += "" if settings.ssh_host is None else " through the bastion"
     try:
         async with asyncio.timeout(REDIS_SECONDS):
             await stores.redis.ping()

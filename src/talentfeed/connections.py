@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,20 +20,43 @@ class Stores:
     in_process: bool
     activity_log: Any  # a `stores.on_use.OnUse` of the `stores.database.ActivityLog`
     rows: Rows
+    bastion: Any  # a `stores.bastion.Bastion`, that the others go through once it is started; None: they go directly
 
     async def close(self) -> None:
         """Let go of all of them."""
         await self.redis.aclose()
         await self.activity_log.close()
+        if self.bastion is not None:
+            await self.bastion.stop()
 
 
-def require_no_bastion(settings: Settings) -> None:
-    """The bastion is not connected yet: say so rather than dial past it."""
-    if settings.ssh_host is not None:
-        raise SettingsError("SSH_HOST: set, but this version does not connect through a bastion yet; unset it")
+def make_bastion(settings: Settings) -> Any:
+    """The `stores.bastion.Bastion` between us and the stores; None: there is none. It takes its local ports.
+
+    Raises SettingsError where nothing is behind it, BastionError where our private key cannot be used.
+    """
+    if settings.ssh_host is None:
+        return None
+    from talentfeed.stores.bastion import Bastion
+    from talentfeed.stores.ssh import Hop, own_keys
+
+    places = ((settings.mysql_host, settings.mysql_port), (settings.redis_host, settings.redis_port))
+    targets = [(host, port) for host, port in places if host is not None]
+    if not targets:
+        raise SettingsError("SSH_HOST: set, but neither MYSQL_HOST nor REDIS_HOST is: nothing is reached through it")
+    assert settings.ssh_user and settings.ssh_key_path and settings.ssh_known_hosts  # noqa: S101, PT018 - validated
+    hop = Hop(
+        host=settings.ssh_host,
+        port=settings.ssh_port,
+        user=settings.ssh_user,
+        key_path=settings.ssh_key_path,
+        known_hosts=settings.ssh_known_hosts,
+    )
+    own_keys(hop)  # that is said at start, not by a server that runs
+    return Bastion(hop, targets)
 
 
-def reading_account(settings: Settings) -> Any:
+def reading_account(settings: Settings, bastion: Any = None) -> Any:
     """The `stores.mysql.Account` that reads the platform's tables; None: the embedded database."""
     if settings.mysql_host is None:
         return None
@@ -46,12 +69,13 @@ def reading_account(settings: Settings) -> Any:
         password=settings.mysql_password.get_secret_value(),
         database=settings.mysql_db,
         ssl_ca=settings.mysql_ssl_ca,
+        dial=bastion and bastion.address(settings.mysql_host, settings.mysql_port),
     )
 
 
-def writing_account(settings: Settings) -> Any:
+def writing_account(settings: Settings, bastion: Any = None) -> Any:
     """The `stores.mysql.Account` that writes `activity_log` and the ledger; None: the embedded database."""
-    account = reading_account(settings)
+    account = reading_account(settings, bastion)
     if account is None or settings.mysql_write_user is None:
         return account
     return dataclasses.replace(
@@ -62,12 +86,16 @@ def writing_account(settings: Settings) -> Any:
     )
 
 
-def open_stores(settings: Settings) -> Stores:
-    """Clients for what is written; they connect on first use. Raises SettingsError for what is not built yet."""
-    require_no_bastion(settings)
+def open_stores(settings: Settings, *, bastion: Any = None) -> Stores:
+    """Clients for what is written; they connect on first use, once the bastion is started where there is one.
+
+    `bastion`: one that there is already; its owner closes it. Raises SettingsError, BastionError.
+    """
     from talentfeed.stores.on_use import OnUse
     from talentfeed.stores.redis import open_redis
 
+    own = make_bastion(settings) if bastion is None else None
+    bastion = bastion or own
     redis = open_redis(
         host=settings.redis_host,
         port=settings.redis_port,
@@ -75,46 +103,72 @@ def open_stores(settings: Settings) -> Stores:
         scheme=settings.redis_scheme,
         db=settings.redis_db,
         ssl_ca=settings.redis_ssl_ca,
+        dial=bastion.address(settings.redis_host, settings.redis_port) if bastion and settings.redis_host else None,
     )
     return Stores(
         redis=redis,
         in_process=settings.redis_host is None,
-        activity_log=OnUse(functools.partial(_open_activity_log, settings)),
+        activity_log=OnUse(functools.partial(_open_activity_log, settings, bastion)),
         rows=Rows(
             resume_subject_type=settings.resume_subject_type,
             challenge_subject_type=settings.challenge_subject_type,
         ),
+        bastion=own,
     )
 
 
-def _open_activity_log(settings: Settings) -> Any:
+def _open_activity_log(settings: Settings, bastion: Any) -> Any:
     from talentfeed.stores.database import ActivityLog, sqlite_url
 
     return ActivityLog(
-        writing_account(settings) or sqlite_url(settings.embedded_database), db_timezone=settings.db_timezone
+        writing_account(settings, bastion) or sqlite_url(settings.embedded_database), db_timezone=settings.db_timezone
     )
 
 
-def tables_opener(settings: Settings) -> Callable[[], contextlib.AbstractContextManager[Any]]:
-    """What opens the platform's tables to be read."""
-    account = reading_account(settings)
-    if account is None:
-        from talentfeed.snapshot.source import open_sqlite
-
-        return functools.partial(open_sqlite, settings.embedded_database)
-    from talentfeed.stores.mysql_tables import open_mysql
-
-    return functools.partial(open_mysql, account, db_timezone=settings.db_timezone)
-
-
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Stores]:
-    """The stores for one piece of work."""
-    stores = open_stores(settings)
+async def opened(settings: Settings, *, bastion: Any = None) -> AsyncIterator[Stores]:
+    """The stores for one piece of work, reached. Raises BastionError where the bastion does not let us through."""
+    stores = open_stores(settings, bastion=bastion)
     try:
+        if stores.bastion is not None:
+            await stores.bastion.start()
+            await stores.bastion.ready()
         yield stores
     finally:
         await stores.close()
+
+
+def open_tables(settings: Settings, bastion: Any = None) -> contextlib.AbstractContextManager[Any]:
+    """The platform's tables to be read, through a bastion that is connected where there is one. Raises SourceError."""
+    account = reading_account(settings, bastion)
+    if account is None:
+        from talentfeed.snapshot.source import open_sqlite
+
+        return open_sqlite(settings.embedded_database)
+    from talentfeed.stores.mysql_tables import open_mysql
+
+    return open_mysql(account, db_timezone=settings.db_timezone)
+
+
+@contextlib.contextmanager
+def reached_tables(settings: Settings) -> Iterator[Any]:
+    """As `open_tables`, with a bastion connection of their own. Raises SourceError, BastionError."""
+    with contextlib.ExitStack() as stack:
+        bastion = None if settings.mysql_host is None else stack.enter_context(bastion_beside(settings))
+        yield stack.enter_context(open_tables(settings, bastion))
+
+
+@contextlib.contextmanager
+def bastion_beside(settings: Settings) -> Iterator[Any]:
+    """The bastion, connected, while blocking work goes on; None where there is none. Raises BastionError."""
+    bastion = make_bastion(settings)
+    if bastion is None:
+        yield None
+        return
+    from talentfeed.stores.bastion import connected_in_a_thread
+
+    with connected_in_a_thread(bastion):
+        yield bastion
 
 
 async def create_ledger(settings: Settings) -> None:

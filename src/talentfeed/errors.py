@@ -47,3 +47,16 @@ class StoreUnavailableError(TalentFeedError):
     def __init__(self, message: str, *, retry_after: int = 2) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class BastionError(TalentFeedError):
+    """The SSH bastion does not let us through.
+
+    `kind` names the fault in a word or two, without hosts or accounts, for probes. `fatal`: trying again does not
+    help until somebody mends it.
+    """
+
+    def __init__(self, message: str, *, kind: str, fatal: bool = False) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.fatal = fatal

@@ -1,5 +1,6 @@
 """Environment → one frozen, validated object. All errors are reported at once; secrets are never printed."""
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -109,7 +110,9 @@ class Settings(BaseSettings):
     ssh_port: Port = Field(22, description="Its port.")
     ssh_user: str | None = Field(None, description="The user there.")
     ssh_key_path: Path | None = Field(None, description="Private key file, mode 0600.")
-    ssh_known_hosts: Path | None = Field(None, description="File with the bastion's host key.")
+    ssh_known_hosts: Path | None = Field(
+        None, description="File with the bastion's host key, as of ssh-keyscan or ~/.ssh/known_hosts."
+    )
 
     api_host: str = Field("127.0.0.1", description="Address to listen on.")
     api_port: Port = Field(5002, description="Port to listen on.")
@@ -157,6 +160,23 @@ class Settings(BaseSettings):
         if value is None and environment != "local":
             raise ValueError(f"missing, and ENVIRONMENT={environment} has no embedded default; set it")
         return value
+
+    @field_validator("mysql_ssl_ca", "redis_ssl_ca")
+    @classmethod
+    def _holds_certificates(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        try:
+            ssl.create_default_context(cafile=str(value))
+        except OSError as error:  # an SSLError is one
+            reason = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "no certificate in it"
+            raise ValueError(f"{value} cannot be used: {reason}; name a file of CA certificates (PEM)") from None
+        return value
+
+    @field_validator("ssh_key_path", "ssh_known_hosts")
+    @classmethod
+    def _in_the_home_folder(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser()
 
     @field_validator("ssh_user", "ssh_key_path", "ssh_known_hosts")
     @classmethod

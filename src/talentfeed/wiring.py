@@ -87,6 +87,11 @@ class Service:
         """What requests are answered from; None before there is a snapshot."""
         return self.live.serving
 
+    @property
+    def bastion(self) -> Any:
+        """The `stores.bastion.State` of the bastion; None: there is none."""
+        return None if self.stores.bastion is None else self.stores.bastion.state
+
     def clock(self) -> float:
         """Now, or the fixed day the catalogue is served as on; seconds since 1970, UTC."""
         return time.time() if self.as_of is None else self.as_of
@@ -97,6 +102,8 @@ class Service:
             log.warning("No snapshot in %s yet; make one with: talentfeed build", self.settings.snapshot_dir)
         if self.settings.mysql_host is None:  # the platform's own database is its owners': `talentfeed ledger --create`
             await self._own_ledger()
+        if self.stores.bastion is not None:
+            await self.stores.bastion.start()
         await self.recorder.start()
         self._tasks = [asyncio.create_task(self.live.watch())]
         if self.stores.in_process and not await self._warm(patience=WARM_SECONDS):
@@ -166,12 +173,15 @@ class Service:
     async def health(self) -> dict[str, Any]:
         """What works, what is degraded and since when."""
         await self.stores.activity_log.get()  # its libraries' import is no time that the database takes to answer
-        stores = {
+        bastion = self.bastion
+        stores = {} if bastion is None else {"bastion": bastion.kind}
+        stores |= {
             "redis": await self._probe("redis", self.stores.redis.ping),
             "database": await self._probe("database", self.stores.activity_log.ping),
         }
+        since = self._down if bastion is None else {**self._down, "bastion": bastion.since}
         degraded: list[dict[str, Any]] = [
-            {"part": name, "reason": state, "since": self._down[name]}
+            {"part": name, "reason": state, "since": since.get(name, time.time())}
             for name, state in stores.items()
             if state != "ok"
         ]

@@ -1,29 +1,5 @@
-"""Real stores for each test: Redis in-process and as a server, SQLite in a file and MariaDB as a server."""
+"""The database beside Redis is the one that it is deployed with."""
 
-from tests.contracts.fixtures import (
-    activity_log,
-    anyio_backend,
-    backend,
-    empty_database,
-    maria_platform,
-    maria_server,
-    redis,
-    redis_server,
-    sqlite_platform,
-)
-from tests.contracts.fixtures import (
-    deployed_database as database,
-)
+from tests.contracts.fixtures import deployed_database as database
 
-__all__ = [
-    "activity_log",
-    "anyio_backend",
-    "backend",
-    "database",
-    "empty_database",
-    "maria_platform",
-    "maria_server",
-    "redis",
-    "redis_server",
-    "sqlite_platform",
-]
+__all__ = ["database"]

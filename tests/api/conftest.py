@@ -146,6 +146,10 @@ class LocalService:
     def _serve(snapshot: Snapshot | None) -> Serving | None:
         return None if snapshot is None else Serving(snapshot, ranker_of(snapshot), time.time())
 
+    @property
+    def bastion(self) -> None:
+        return None
+
     def clock(self) -> float:
         return self.now
 

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,12 @@ class RedisServer:
                 assert time.monotonic() < deadline, (self.folder / "redis.log").read_text()
                 time.sleep(0.02)
 
-    def start_tls(self, *, cert: str, key: str, ca: str) -> None:
-        """Also on a second port with TLS; files in its folder."""
+    def start_tls(self, certificates: Path) -> None:
+        """Also on a second port with TLS, with what `make_certificates` made in that folder."""
         self.tls_port = free_port()
         self.arguments = ["--tls-port", str(self.tls_port), "--tls-auth-clients", "no"]
-        for name, file in (("cert", cert), ("key", key), ("ca-cert", ca)):
-            self.arguments += [f"--tls-{name}-file", str(self.folder / file)]
+        for name, file in (("cert", "server.crt"), ("key", "server.key"), ("ca-cert", "ca.crt")):
+            self.arguments += [f"--tls-{name}-file", str(certificates / file)]
         self.start()
 
     def kill(self) -> None:
@@ -67,8 +67,11 @@ class Backend:
     name: str
     fake: fakeredis.FakeServer | None = None
     real: RedisServer | None = None
+    way: Mapping[str, Any] = field(default_factory=dict)  # how to reach the real one, where that is not directly
 
     def client(self) -> Redis:
+        if self.way:
+            return open_redis(db=1, **self.way)
         if self.real is not None:
             return open_redis(host="127.0.0.1", port=self.real.port, db=1)
         return open_redis(host=None, server=self.fake)

@@ -78,8 +78,12 @@ class MariaServer:
             self.process = None
 
     def account(self, database: str, **more: Any) -> Account:
-        who: dict[str, Any] = {"user": USER, "password": PASSWORD, **more}
-        return Account(host="127.0.0.1", port=self.port, database=database, **who)
+        parts: dict[str, Any] = {"host": "127.0.0.1", "user": USER, "password": PASSWORD, **more}
+        return Account(port=self.port, database=database, **parts)
+
+    def use_tls(self, certificates: Path) -> None:
+        """With what `make_certificates` made in that folder, for clients that ask for it."""
+        self.arguments += [f"--ssl-cert={certificates}/server.crt", f"--ssl-key={certificates}/server.key"]
 
     def execute(self, sql: str, *, database: str | None = None) -> list[tuple[Any, ...]]:
         """As root; → the rows."""

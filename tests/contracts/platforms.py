@@ -2,9 +2,9 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Platform:
     path: Path | None = None
     server: MariaServer | None = None
     schema: str = ""
+    way: Mapping[str, Any] = field(default_factory=dict)  # how to reach the server, where that is not directly
 
     @property
     def is_mysql(self) -> bool:
@@ -35,9 +36,14 @@ class Platform:
     def place(self) -> Account | URL:
         """For `ActivityLog`."""
         if self.server is not None:
-            return self.server.account(self.schema)
+            return self.account()
         assert self.path is not None
         return sqlite_url(self.path)
+
+    def account(self, **more: Any) -> Account:
+        """On the server."""
+        assert self.server is not None
+        return self.server.account(self.schema, **{**self.way, **more})
 
     def log(self, **more: Any) -> ActivityLog:
         """Another process' handle."""
@@ -46,7 +52,7 @@ class Platform:
     def tables(self, *, db_timezone: str = "UTC") -> AbstractContextManager[Database]:
         """Opened to be read."""
         if self.server is not None:
-            return open_mysql(self.server.account(self.schema), db_timezone=db_timezone)
+            return open_mysql(self.account(), db_timezone=db_timezone)
         assert self.path is not None
         return open_sqlite(self.path)
 
@@ -89,7 +95,7 @@ class Platform:
         if self.server is not None:
             self.server.kill()
             try:
-                yield "nothing listens there"
+                yield "no answer through the bastion" if self.way else "nothing listens there"
             finally:
                 self.server.start()
             return

@@ -8,8 +8,12 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from tests.contracts.backends import Backend, strings
+from tests.contracts.fixtures import BEHIND
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize("backend", ["in-process", "redis-server", BEHIND], indirect=True),
+]
 
 
 async def run(redis: Redis, script: str, *, names: tuple[str, ...] = (), args: tuple[Any, ...] = ()) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.contracts import mysql_schema
+from tests.contracts.fixtures import BEHIND
 from tests.contracts.mariadb import PASSWORD, MariaServer
 from tests.contracts.platforms import Platform
 from tests.snapshot.platform import NOW, Tables, a_platform, write
@@ -42,7 +43,8 @@ def of(request: pytest.FixtureRequest, tmp_path: Path, maria_server: MariaServer
         made.append(schema)
         mysql_schema.create(maria_server, schema)
         mysql_schema.copy(path, maria_server, schema)
-        return Platform(server=maria_server, schema=schema)
+        way = request.getfixturevalue("way_to_maria") if request.param == BEHIND else {}
+        return Platform(server=maria_server, schema=schema, way=way)
 
     yield make
     for schema in made:
@@ -50,6 +52,7 @@ def of(request: pytest.FixtureRequest, tmp_path: Path, maria_server: MariaServer
 
 
 both = pytest.mark.parametrize("of", ["sqlite", "mariadb"], indirect=True)
+each = pytest.mark.parametrize("of", ["sqlite", "mariadb", BEHIND], indirect=True)
 mariadb = pytest.mark.parametrize("of", ["mariadb"], indirect=True)
 
 
@@ -70,7 +73,7 @@ def test_demo_data_gives_the_same_arrays_from_mariadb_as_from_sqlite_dirt_includ
     maria_server.execute("DROP DATABASE demo")
 
 
-@both
+@each
 def test_every_table_may_be_empty(of: Maker, tmp_path: Path) -> None:
     report = built(of({}), tmp_path / "s")
     assert (report.counts["videos"], report.counts["users"]) == (0, 0)
@@ -85,7 +88,7 @@ def test_an_absent_optional_column_is_no_error(of: Maker, tmp_path: Path) -> Non
     assert built(platform, tmp_path / "s").counts["flows"] == 2
 
 
-@both
+@each
 def test_every_absent_required_column_and_table_is_named_at_once(of: Maker, tmp_path: Path) -> None:
     platform = of(a_platform())
     platform.execute("DROP TABLE matches")
@@ -97,7 +100,7 @@ def test_every_absent_required_column_and_table_is_named_at_once(of: Maker, tmp_
     assert "\n" not in str(caught.value)
 
 
-@both
+@each
 def test_text_of_any_alphabet_arrives_as_it_is(of: Maker) -> None:
     rows = a_platform()
     names = ["Zoë 😀", "李小龍", "Ńandú \u0301", "tab\tquote\"'\\"]

@@ -3,9 +3,7 @@
 import asyncio
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,31 +28,14 @@ def row(event_id: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MariaServer, Path]]:
+def tls(maria_server: MariaServer, certificates: Path) -> tuple[MariaServer, Path]:
     """A server for `localhost` whose certificate a CA of our own signed; → it and the folder of the certificates."""
-    folder = tmp_path_factory.mktemp("tls")
-
-    def make(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, cwd=folder, capture_output=True)
-
-    key = ("-newkey", "rsa:2048", "-nodes", "-days", "2")
-    for name in ("ca", "other"):
-        make("req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN=test-{name}")
-    make("req", *key[:3], "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
-    (folder / "names").write_text("subjectAltName=DNS:localhost")
-    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
-    make("x509", "-req", "-in", "server.csr", "-out", "server.crt", *signing)
-    server = MariaServer(folder)
-    server.arguments = [
-        f"--ssl-{part}={folder}/{file}" for part, file in (("cert", "server.crt"), ("key", "server.key"))
-    ]
-    server.start()
+    server = maria_server
     mysql_schema.create(server, "safe")
     server.execute(ledger_ddl("mysql"), database="safe")
     server.execute("CREATE USER 'tls'@'%' IDENTIFIED BY 'pw' REQUIRE SSL")
     server.execute("GRANT ALL ON safe.* TO 'tls'@'%'")
-    yield server, folder
-    server.kill()
+    return server, certificates
 
 
 def tls_account(server: MariaServer, host: str, ca: Path | None) -> Account:

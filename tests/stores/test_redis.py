@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import AuthenticationError, RedisError
 from tests.contracts.backends import Backend, RedisServer
+from tests.contracts.certificates import make_certificates
 
 from talentfeed.stores import redis as stores_redis
 from talentfeed.stores.redis import is_in_process, open_redis
@@ -80,17 +81,9 @@ async def test_password_and_database_number_are_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["tls", "rediss"])
 async def test_tls_verifies_the_certificate_and_the_name(scheme: str, tmp_path: Path) -> None:
-    def make(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, cwd=tmp_path, capture_output=True)
-
-    key = ("-newkey", "rsa:2048", "-nodes", "-days", "2")
-    make("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test-ca")
-    make("req", *key[:3], "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
-    (tmp_path / "names").write_text("subjectAltName=DNS:localhost")
-    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
-    make("x509", "-req", "-in", "server.csr", "-out", "server.crt", *signing)
+    make_certificates(tmp_path)
     server = RedisServer(tmp_path)
-    server.start_tls(cert="server.crt", key="server.key", ca="ca.crt")
+    server.start_tls(tmp_path)
     try:
         good = open_redis(host="localhost", port=server.tls_port, scheme=scheme, ssl_ca=tmp_path / "ca.crt")
         assert await good.ping()

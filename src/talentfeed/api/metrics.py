@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from talentfeed.api.service import Service
+from talentfeed.api.service import BastionState, Service
 from talentfeed.contracts import Pool, Rule, Slate
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 10, 60)
@@ -118,6 +118,7 @@ class _ServiceCollector(Collector):
         if service.flusher.oldest_waiting is not None:
             waiting.add_metric([], service.flusher.oldest_waiting)
         yield waiting
+        yield from _bastion(service.bastion)
         for name, text, value in (
             ("reloads", "Reloads that ended well", service.live.reloads),
             ("reload_failures", "Snapshots and builds that were refused", service.live.failures),
@@ -132,3 +133,15 @@ class _ServiceCollector(Collector):
             ),
         ):
             yield CounterMetricFamily(f"talentfeed_{name}", text, float(value))
+
+
+def _bastion(state: BastionState | None) -> Iterator[Metric]:
+    """Without a sample where there is none."""
+    connected = GaugeMetricFamily("talentfeed_bastion_connected", "1 while the SSH bastion lets us through", labels=[])
+    since = GaugeMetricFamily("talentfeed_bastion_since_seconds", "Since when it is so, since 1970 UTC", labels=[])
+    made = CounterMetricFamily("talentfeed_bastion_connections", "Connections to it that were made", labels=[])
+    if state is not None:
+        connected.add_metric([], float(state.up))
+        since.add_metric([], state.since)
+        made.add_metric([], float(state.connections))
+    yield from (connected, since, made)

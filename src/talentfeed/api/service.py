@@ -72,6 +72,20 @@ class ReloadCounters(Protocol):
     def failures(self) -> int: ...
 
 
+class BastionState(Protocol):
+    """Whether the SSH bastion lets us through."""
+
+    @property
+    def up(self) -> bool: ...
+    @property
+    def since(self) -> float:
+        """Since when it is so, seconds since 1970 UTC."""
+
+    @property
+    def connections(self) -> int:
+        """Made so far."""
+
+
 class ReloadResult(Protocol):
     """What a reload did."""
 
@@ -118,6 +132,10 @@ class Service(Protocol):
 
     @property
     def replayer(self) -> FeedReplayer: ...
+
+    @property
+    def bastion(self) -> BastionState | None:
+        """None where there is none."""
 
     def clock(self) -> float:
         """Now, or the fixed day; seconds since 1970, UTC."""

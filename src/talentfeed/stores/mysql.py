@@ -23,6 +23,28 @@ OPERATORS = {
 }  # fmt: skip
 
 
+class Verifying(ssl.SSLContext):
+    """TLS with a peer that must be `host`, by a certificate of `ca`, whatever address was dialled."""
+
+    def __new__(cls, _host: str, _ca: Path) -> "Verifying":
+        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the name
+
+    def __init__(self, host: str, ca: Path) -> None:
+        self._host = host
+        self.load_verify_locations(cafile=str(ca))
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,  # noqa: ARG002 - of what was dialled
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """What asyncio and uvloop call."""
+        return super().wrap_bio(incoming, outgoing, server_side, self._host, session)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """Where a database is and who we are there. As text it holds no secret."""
@@ -33,33 +55,42 @@ class Account:
     password: str = field(default="", repr=False)
     database: str
     ssl_ca: Path | None = None  # TLS, with the certificate and the host's name verified
+    dial: tuple[str, int] | None = None  # what leads to the host, where that is a forward's end on this machine
     settings: str = "MYSQL_USER and MYSQL_PASSWORD"  # where an operator mends it
 
     def __str__(self) -> str:
-        return f"mysql://{self.user}@{self.host}:{self.port}/{self.database}"
+        way = "" if self.dial is None else " through the bastion"
+        return f"mysql://{self.user}@{self.host}:{self.port}/{self.database}{way}"
 
     def bulk_url(self) -> str:
-        """For connectorx. Holds the password."""
+        """For connectorx. Holds the password.
+
+        Through a forward this driver verifies the certificate but not the host's name: it can compare it with the
+        dialled address only. What opened the connection before, `arguments()`, verifies both.
+        """
         # with a socket the driver could end at another server: one that listens on this machine behind a forward
         options = {"prefer_socket": "false", "tcp_connect_timeout_ms": str(int(CONNECT_SECONDS * 1000))}
         if self.ssl_ca is not None:
-            options |= {"ssl-mode": "VERIFY_IDENTITY", "ssl-ca": str(self.ssl_ca)}
+            mode = "VERIFY_IDENTITY" if self.dial is None else "VERIFY_CA"
+            options |= {"ssl-mode": mode, "ssl-ca": str(self.ssl_ca)}
         who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"mysql://{who}@{host}:{self.port}/{quote(self.database, safe='')}?{urlencode(options)}"
+        host, port = self.dial or (self.host, self.port)
+        host = f"[{host}]" if ":" in host else host
+        return f"mysql://{who}@{host}:{port}/{quote(self.database, safe='')}?{urlencode(options)}"
 
     def arguments(self, *, lock_seconds: float = LOCK_SECONDS) -> dict[str, Any]:
         """For asyncmy. Times are UTC in such a session, and a value that does not fit is refused, not bent."""
         wait = max(1, round(lock_seconds))
+        host, port = self.dial or (self.host, self.port)
         return {
-            "host": self.host,
-            "port": self.port,
+            "host": host,
+            "port": port,
             "user": self.user,
             "password": self.password.encode(),  # a text would be sent as latin-1
             "db": self.database,
             "charset": "utf8mb4",
             "connect_timeout": CONNECT_SECONDS,
-            "ssl": None if self.ssl_ca is None else ssl.create_default_context(cafile=str(self.ssl_ca)),
+            "ssl": None if self.ssl_ca is None else Verifying(self.host, self.ssl_ca),
             "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {wait}, lock_wait_timeout = {wait}, "
             "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
         }
@@ -94,6 +125,8 @@ def _reason(error: BaseException, account: Account) -> str:
             return "it takes no connection without TLS; set MYSQL_SSL_CA"
         case 2003:
             return f"cannot connect ({_network(text)}); check MYSQL_HOST and MYSQL_PORT, and whether it runs"
+        case 2013 if account.dial is not None:
+            return "no answer through the bastion; check MYSQL_HOST and MYSQL_PORT, as the bastion sees them"
     if isinstance(error, ssl.SSLError):
         return f"TLS is refused ({text}); check MYSQL_SSL_CA, and that MYSQL_HOST is a name in its certificate"
     return text

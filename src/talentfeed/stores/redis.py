@@ -1,9 +1,10 @@
 """Redis, or the in-process store that stands in for it, behind the same client object."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -36,12 +37,14 @@ def open_redis(
     scheme: str = "redis",
     db: int = 1,
     ssl_ca: Path | None = None,
+    dial: tuple[str, int] | None = None,
     server: "FakeServer | None" = None,
 ) -> Redis:
     """A client that answers bytes. It connects on first use and again after a loss; it never retries by itself.
 
     `host` None: the in-process store, on `server` or else on the one that this process shares. `scheme` is `redis`, or
     `tls` (also `rediss`), which verifies the certificate and the host name against `ssl_ca` or the system's.
+    `dial`: the address that leads to the host, where it is not the host's own: a forward's end on this machine.
     """
     if host is None:
         from fakeredis import FakeAsyncRedis
@@ -56,9 +59,10 @@ def open_redis(
             "ssl_check_hostname": True,
             "ssl_ca_certs": str(ssl_ca) if ssl_ca else None,
         }
-    return Redis(
-        host=host,
-        port=port,
+    at_host, at_port = dial or (host, port)
+    client = Redis(
+        host=at_host,
+        port=at_port,
         db=db,
         password=password or None,
         protocol=PROTOCOL,
@@ -68,6 +72,20 @@ def open_redis(
         retry=Retry(NoBackoff(), 0),
         **tls,
     )
+    if tls and dial is not None:
+        client.connection_pool.connection_class = _verifying(host)
+    return client
+
+
+def _verifying(host: str) -> type[SSLConnection]:
+    """A connection whose peer must be `host`, whatever address leads there."""
+
+    class Verifying(SSLConnection):
+        def _connection_arguments(self) -> Mapping[str, Any]:
+            # the client has no setting for it; without it, it would ask for a certificate of the dialled address
+            return {**super()._connection_arguments(), "server_hostname": host}
+
+    return Verifying
 
 
 def is_in_process(client: Redis) -> bool:
