@@ -22,7 +22,6 @@ from tests.contracts.backends import RedisServer
 from talentfeed.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-BASTION = {"SSH_HOST": "b", "SSH_USER": "u", "SSH_KEY_PATH": "k", "SSH_KNOWN_HOSTS": "h"}
 COMMANDS = ("demo", "import", "build", "serve", "evaluate", "judge", "flush", "replay", "ledger", "check", "settings")
 
 
