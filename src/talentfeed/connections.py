@@ -30,20 +30,17 @@ class Stores:
             await self.bastion.stop()
 
 
-def make_bastion(settings: Settings) -> Any:
-    """The `stores.bastion.Bastion` between us and the stores; None: there is none. It takes its local ports.
+def check_bastion(settings: Settings) -> Any:
+    """The `stores.ssh.Hop` to the bastion; None: there is none.
 
     Raises SettingsError where nothing is behind it, BastionError where our private key cannot be used.
     """
     if settings.ssh_host is None:
         return None
-    from talentfeed.stores.bastion import Bastion
+    if settings.mysql_host is None and settings.redis_host is None:
+        raise SettingsError("SSH_HOST: set, but neither MYSQL_HOST nor REDIS_HOST is: nothing is reached through it")
     from talentfeed.stores.ssh import Hop, own_keys
 
-    places = ((settings.mysql_host, settings.mysql_port), (settings.redis_host, settings.redis_port))
-    targets = [(host, port) for host, port in places if host is not None]
-    if not targets:
-        raise SettingsError("SSH_HOST: set, but neither MYSQL_HOST nor REDIS_HOST is: nothing is reached through it")
     assert settings.ssh_user and settings.ssh_key_path and settings.ssh_known_hosts  # noqa: S101, PT018 - validated
     hop = Hop(
         host=settings.ssh_host,
@@ -52,8 +49,22 @@ def make_bastion(settings: Settings) -> Any:
         key_path=settings.ssh_key_path,
         known_hosts=settings.ssh_known_hosts,
     )
-    own_keys(hop)  # that is said at start, not by a server that runs
-    return Bastion(hop, targets)
+    own_keys(hop)
+    return hop
+
+
+def make_bastion(settings: Settings) -> Any:
+    """The `stores.bastion.Bastion` between us and the stores; None: there is none. It takes its local ports.
+
+    Raises as `check_bastion`.
+    """
+    hop = check_bastion(settings)
+    if hop is None:
+        return None
+    from talentfeed.stores.bastion import Bastion
+
+    places = ((settings.mysql_host, settings.mysql_port), (settings.redis_host, settings.redis_port))
+    return Bastion(hop, [(host, port) for host, port in places if host is not None])
 
 
 def reading_account(settings: Settings, bastion: Any = None) -> Any:

@@ -14,7 +14,7 @@ from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.building import build_command
-from talentfeed.connections import Stores, open_stores, opened, require_no_bastion
+from talentfeed.connections import Stores, check_bastion, open_stores, opened
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import SettingsError, SnapshotError, TalentFeedError
 from talentfeed.evaluation.replay import Replayer, ReplayReport
@@ -45,8 +45,8 @@ def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
 
 
 def check_settings(settings: Settings) -> None:
-    """Raise SettingsError, or PatternError, for what cannot be served."""
-    require_no_bastion(settings)
+    """Raise SettingsError, PatternError or BastionError for what cannot be served."""
+    check_bastion(settings)
     ranker_factory(settings)
     if settings.redis_host is None and settings.workers > 1:
         raise SettingsError(
@@ -173,17 +173,16 @@ class Service:
     async def health(self) -> dict[str, Any]:
         """What works, what is degraded and since when."""
         await self.stores.activity_log.get()  # its libraries' import is no time that the database takes to answer
-        bastion = self.bastion
-        stores = {} if bastion is None else {"bastion": bastion.kind}
-        stores |= {
+        stores = {
             "redis": await self._probe("redis", self.stores.redis.ping),
             "database": await self._probe("database", self.stores.activity_log.ping),
         }
-        since = self._down if bastion is None else {**self._down, "bastion": bastion.since}
-        degraded: list[dict[str, Any]] = [
-            {"part": name, "reason": state, "since": since.get(name, time.time())}
-            for name, state in stores.items()
-            if state != "ok"
+        since = dict(self._down)
+        if (bastion := self.bastion) is not None:
+            stores["bastion"], since["bastion"] = bastion.kind, bastion.since
+        wrong = {name: kind for name, kind in stores.items() if kind != "ok"}
+        degraded = [
+            {"part": name, "reason": kind, "since": since.get(name, time.time())} for name, kind in wrong.items()
         ]
         for part, fault in (("snapshot", self.live.refused), ("build", self.live.build_error)):
             if fault is not None:

@@ -68,9 +68,9 @@ class SshServer:
             "MaxStartups 100",
         ]
 
-    def make_key(self, name: str) -> None:
+    def make_key(self, name: str, *, passphrase: str = "") -> None:
         (self.folder / name).unlink(missing_ok=True)
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name), "-C", name]
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(self.folder / name), "-C", name]
         subprocess.run(command, check=True)
 
     def know(self, name: str) -> None:
