@@ -225,6 +225,7 @@ def make_flusher(settings: Settings, stores: Stores) -> Flusher:
         threshold=settings.flush_threshold_activities,
         interval=settings.flush_interval_seconds,
         activity_ttl=settings.activity_ttl_seconds,
+        lease=settings.flush_lease_seconds,
     )
 
 

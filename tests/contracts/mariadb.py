@@ -54,7 +54,10 @@ class MariaServer:
         command += ["--innodb-log-file-size=16M", "--default-time-zone=-05:00", *self.arguments]
         command += ["--user=root"] if os.geteuid() == 0 else []
         with (self.folder / "mariadb.log").open("ab") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+            # restore_signals: a file that may not grow is an error to it, as it is to us, and no end
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=output, env=environment, restore_signals=False
+            )
         deadline = time.monotonic() + 60
         while True:
             try:

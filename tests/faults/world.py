@@ -1,0 +1,292 @@
+"""The processes of a round: MariaDB, Redis and three services, on loopback, in one folder."""
+
+import asyncio
+import contextlib
+import http.client
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncmy
+import redis as blocking
+from tests.contracts import mysql_schema
+from tests.contracts.backends import RedisServer
+from tests.contracts.mariadb import MariaServer
+from tests.contracts.ports import free_port
+from tests.faults.plan import SERVICES
+
+from talentfeed.settings import Settings
+from talentfeed.stores.database import ledger_ddl
+
+SCHEMA = "talentpitch"
+READER, WRITER = ("reader", "r"), ("writer", "w")
+POISON = 666  # the database refuses activities on this item
+ADMIN = "X-Admin-Key: k\r\n"
+LEASE = 1.0  # seconds: shorter than most freezes, so that others take over from holders that come back
+START_SECONDS = 120.0  # any start, on a machine that is busy
+LIBFAKETIME = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
+# The demo's tables hold no secret of a ledger: this one lacks the key that makes a batch once.
+UNSAFE_LEDGER = """CREATE TABLE talentfeed_ledger (batch_id VARCHAR(191) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    `rows` INTEGER NOT NULL, committed_at DATETIME NOT NULL, KEY (batch_id))"""
+
+_MOVE = """
+for _, key in ipairs(KEYS) do
+  local all = redis.call('ZRANGE', key, 0, -1)
+  for _, member in ipairs(all) do redis.call('ZINCRBY', key, ARGV[1], member) end
+end
+"""
+
+
+@dataclass
+class Clock:
+    """A file that libfaketime reads: how far a process' wall clock is from the right time."""
+
+    file: Path
+
+    def set(self, seconds: float) -> None:
+        draft = self.file.with_suffix(".new")
+        draft.write_text(f"{seconds:+.0f}\n")
+        draft.replace(self.file)
+
+    def environment(self) -> dict[str, str]:
+        found = [path for pattern in LIBFAKETIME for path in Path("/").glob(pattern.lstrip("/"))]
+        assert found, "libfaketime is not installed; `make setup` installs it (Debian package faketime)"
+        return {
+            "LD_PRELOAD": str(found[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self.file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "DONT_FAKE_MONOTONIC": "1",  # no clock of an operating system steps that one
+        }
+
+
+@dataclass
+class Service:
+    """`talentfeed serve`, with a flusher in it."""
+
+    folder: Path
+    port: int
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Answering when this returns."""
+        with (self.folder / "log").open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "talentfeed", "serve"],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/health/live")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@dataclass
+class World:
+    """All of it. Each fault is over, and what died is up again, when its method returns."""
+
+    folder: Path
+    data: Path  # a data folder with a snapshot in it
+    with_ledger: bool = True
+    maria: MariaServer = field(init=False)
+    redis: RedisServer = field(init=False)
+    services: list[Service] = field(default_factory=list)
+    clocks: dict[str, Clock] = field(default_factory=dict)
+
+    def start(self) -> None:
+        for name in (*SERVICES, "redis", "mariadb"):
+            (self.folder / name).mkdir()
+        self.maria = MariaServer(self.folder / "mariadb")
+        # small files: whatever it must be able to write while the disk is full is below what `activity_log` grows to
+        self.maria.arguments = ["--innodb-log-file-size=4M", "--innodb-data-file-path=ibdata1:4M:autoextend"]
+        self.maria.arguments += ["--innodb-temp-data-file-path=ibtmp1:4M:autoextend", "--innodb-autoextend-increment=1"]
+        self.maria.start()
+        self.redis = RedisServer(self.folder / "redis")
+        self.redis.start()
+        self._make_tables()
+        for name in SERVICES:
+            clock, port = Clock(self.folder / name / "clock"), free_port()
+            clock.set(0)
+            self.clocks[name] = clock
+            self.services.append(Service(self.folder / name, port, self._environment(port, clock)))
+        for service in self.services:
+            service.start()
+        self._locks = {name: asyncio.Lock() for name in (*SERVICES, "redis", "mariadb")}
+
+    def stop(self) -> None:
+        for one in (*self.services, getattr(self, "redis", None), getattr(self, "maria", None)):
+            if one is not None:
+                one.kill()
+
+    def _make_tables(self) -> None:
+        execute = self.maria.execute
+        mysql_schema.create(self.maria, SCHEMA, only_activity_log=True)
+        execute(ledger_ddl("mysql") if self.with_ledger else UNSAFE_LEDGER, database=SCHEMA)
+        execute(
+            f"CREATE TRIGGER refuse BEFORE INSERT ON activity_log FOR EACH ROW IF NEW.subject_id = {POISON} THEN "
+            "SIGNAL SQLSTATE '23000' SET MYSQL_ERRNO = 4025, MESSAGE_TEXT = 'CONSTRAINT `subject` failed'; END IF",
+            database=SCHEMA,
+        )
+        self.maria.grant(f"SELECT ON {SCHEMA}.*", *READER)
+        self.maria.grant(f"SELECT, INSERT ON {SCHEMA}.activity_log", *WRITER)
+        execute(f"GRANT SELECT, INSERT, DELETE ON {SCHEMA}.talentfeed_ledger TO '{WRITER[0]}'@'%'")
+
+    def _environment(self, port: int, clock: Clock) -> dict[str, str]:
+        unset = {name.upper() for name in Settings.model_fields}
+        environment = {name: value for name, value in os.environ.items() if name not in unset}
+        return environment | clock.environment() | {
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "API_PORT": str(port),
+            "ADMIN_API_KEY": "k",
+            "DATA_DIR": str(self.data),
+            "LOG_FILE": "off",
+            "MYSQL_HOST": "127.0.0.1",
+            "MYSQL_PORT": str(self.maria.port),
+            "MYSQL_USER": READER[0],
+            "MYSQL_PASSWORD": READER[1],
+            "MYSQL_DB": SCHEMA,
+            "MYSQL_WRITE_USER": WRITER[0],
+            "MYSQL_WRITE_PASSWORD": WRITER[1],
+            "REDIS_HOST": "127.0.0.1",
+            "REDIS_PORT": str(self.redis.port),
+            "FLUSH_THRESHOLD_ACTIVITIES": "20",
+            "FLUSH_INTERVAL_SECONDS": "1",
+            "FLUSH_LEASE_SECONDS": str(LEASE),
+        }  # fmt: skip
+
+    # ------------------------------------------------------------ faults
+
+    def _one(self, target: str) -> Any:
+        if target.startswith("service-"):
+            return self.services[int(target.removeprefix("service-"))]
+        return {"mariadb": self.maria, "redis": self.redis}[target]
+
+    async def kill(self, target: str, seconds: float) -> None:
+        """kill -9; up again `seconds` later."""
+        async with self._locks[target]:
+            one = self._one(target)
+            await asyncio.to_thread(one.kill)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(one.start)
+
+    async def freeze(self, target: str, seconds: float) -> None:
+        """SIGSTOP for so long."""
+        async with self._locks[target]:
+            process = self._one(target).process
+            process.send_signal(signal.SIGSTOP)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                process.send_signal(signal.SIGCONT)
+
+    async def step_clock(self, target: str, amount: float) -> None:
+        """A service's wall clock is `amount` seconds from the right time, until the next step.
+
+        Redis' cannot be told from outside. To the protocol a step of it means that all the times it has noted lie so
+        much further back, or ahead: so they are moved.
+        """
+        if target != "redis":
+            self.clocks[target].set(amount)
+            return
+        async with self._locks[target]:
+            with self.in_redis() as client:
+                client.eval(_MOVE, 2, "flushing", "waiting", -amount)  # type: ignore[no-untyped-call]
+
+    async def read_only(self, seconds: float) -> None:
+        """MariaDB takes no writes, as a primary that was demoted."""
+        async with self._locks["mariadb"]:
+            await asyncio.to_thread(self.maria.execute, "SET GLOBAL read_only = 1")
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self.maria.execute, "SET GLOBAL read_only = 0")
+
+    async def full_disk(self, seconds: float) -> bool:
+        """No file of MariaDB's may grow any more, and another application has used up the room. → whether it was full."""
+        async with self._locks["mariadb"]:
+            process = self.maria.process
+            assert process is not None
+            sizes = [file.stat().st_size for file in (self.folder / "mariadb/data").rglob("*") if file.is_file()]
+            unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (max(sizes), unlimited[1]))
+            try:
+                full = await asyncio.to_thread(self._use_up)
+                await asyncio.sleep(seconds)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, unlimited)
+                if process.poll() is not None:  # some writes it cannot do without: then it ends itself
+                    await asyncio.to_thread(self._one("mariadb").kill)
+                    await asyncio.to_thread(self.maria.start)
+            return full
+
+    def _use_up(self) -> bool:
+        row = "('other app', 'another application', REPEAT('x', 16000))"
+        sql = f"INSERT INTO activity_log (log_name, description, properties) VALUES {', '.join([row] * 16)}"  # noqa: S608
+        for _ in range(256):
+            try:
+                self.maria.execute(sql, database=SCHEMA)
+            except asyncmy.errors.Error as error:
+                if error.args[0] in {1114, 1021, 3}:  # table full, disk full, error writing a file
+                    return True
+                raise
+        return False
+
+    async def flush_command(self, seconds: float) -> None:
+        """`talentfeed flush` beside the services, killed if it takes longer."""
+        environment = self.services[0].environment
+        with (self.folder / "flush.log").open("ab") as output:
+            command = [sys.executable, "-m", "talentfeed", "flush"]
+            process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=output, stderr=output)
+        try:
+            await asyncio.to_thread(process.wait, seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+
+    # ------------------------------------------------------------ looking
+
+    @contextlib.contextmanager
+    def in_redis(self) -> Iterator[blocking.Redis]:
+        with blocking.Redis(port=self.redis.port, db=1, socket_timeout=30) as client:
+            yield client
+
+
+def make_snapshot(folder: Path) -> Path:
+    """A data folder with a small snapshot, which all services map."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LOG_FILE": "off"}
+    environment |= {"DATA_DIR": str(folder / "var")}
+    command = [sys.executable, "-m", "talentfeed", "demo", "--scale", "0.02", "--seed", "3", "--no-serve"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return folder / "var"
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
