@@ -4,10 +4,10 @@ SHELL := /bin/sh
 BIN := .venv/bin
 DATA ?= ../shared/data
 # command:Debian package, of the servers that tests start on loopback
-SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl sshd:openssh-server
+SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush requirements clean
+.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush requirements clean faults
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ demo: .venv/.installed-build ## a feed on made-up data at http://127.0.0.1:5002
 
 test: setup ## all tests that need nothing but this repository
 	$(BIN)/pytest -n $(WORKERS) -m "not data" $(ARGS)
+
+faults: setup ## kill -9 and worse, in random rounds: is anything lost or doubled? ROUNDS= SEED= LEDGER=off
+	PYTHONPATH=. $(BIN)/python -m tests.faults $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(LEDGER),--ledger $(LEDGER)) $(ARGS)
 
 test-data: setup ## tests on the real data: make test-data DATA=folder
 	DATA="$(DATA)" $(BIN)/pytest -m data $(ARGS)

@@ -291,3 +291,19 @@ async def test_a_last_flush_works_in_a_task_that_was_cancelled(
     task.cancel()
     await asyncio.wait([task])
     assert event_ids(database) == ["a"]
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+async def test_a_step_of_the_clock_of_redis_holds_nothing_back(
+    hours: int, recorder: Recorder, flusher: Flusher, redis: Redis, database: Platform
+) -> None:
+    """To the protocol such a step means that what it has noted lies so much further back, or ahead."""
+    await recorder.report([reported(1, "claimed"), reported(2, "claimed too")])
+    assert await Batches(redis, lease=60, threshold=10).claim("left-behind", [1, 2], 10)
+    await recorder.report([reported(1, "waits")])
+    await redis.zincrby(keys.FLUSHING, -3600.0 * hours, "left-behind")
+    await redis.zincrby(keys.WAITING, -3600.0 * hours, "1")
+    report = await flusher.flush_all()
+    assert (report.error, report.waiting_users) == (None, 0)
+    assert event_ids(database) == ["claimed", "claimed too", "waits"]
+    assert await nothing_left(redis)

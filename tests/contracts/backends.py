@@ -1,7 +1,6 @@
 """The stores that one suite runs against: the in-process one, and a real server on a free port."""
 
 import contextlib
-import os
 import shutil
 import subprocess
 import time
@@ -26,7 +25,6 @@ class RedisServer:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     arguments: list[str] = field(default_factory=list)
-    environment: dict[str, str] = field(default_factory=dict)
 
     tls_port: int = 0
 
@@ -37,7 +35,7 @@ class RedisServer:
         command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always", *self.arguments]
         with (self.folder / "redis.log").open("ab") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **self.environment})
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
         deadline = time.monotonic() + 60
         with blocking.Redis(port=self.port, socket_timeout=1) as client:
             while True:

@@ -142,7 +142,7 @@ class MariaServer:
 
         thread = threading.Thread(target=self._alone, args=(hold, database))
         thread.start()
-        assert held.wait(10)
+        assert held.wait(60)
         try:
             yield
         finally:

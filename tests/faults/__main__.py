@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from rich.table import Table
 from tests.faults import plan as plans
 from tests.faults.account import Verdict
 from tests.faults.rounds import Rounds
-from tests.faults.world import World, make_snapshot, remove
+from tests.faults.world import World
 
 EXAMPLES = """\
 examples:
@@ -51,22 +52,24 @@ def main() -> int:
     seed = secrets.randbelow(10**6) * plans.BACKLOG_EVERY if chosen.seed is None else chosen.seed
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="faults-"))
     folder.mkdir(exist_ok=True)
-    world = World(folder, make_snapshot(folder), with_ledger=chosen.ledger == "on")
+    world = World(folder)
     try:
         world.start()
+        if chosen.ledger == "off":
+            world.switch_ledger_off()
         return asyncio.run(
             _run(world, range(seed, seed + chosen.rounds), activities=chosen.activities, verbose=chosen.verbose)
         )
     finally:
         world.stop()
         if chosen.folder is None:
-            remove(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _run(world: World, seeds: Sequence[int], *, activities: int, verbose: bool) -> int:
     rounds, began = Rounds(world), time.monotonic()
-    errors = Console(stderr=True)
-    failed = 0
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    failed = before = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, disable=not errors.is_terminal) as bar:
         task = bar.add_task(f"rounds from seed {seeds[0]}", total=len(seeds))
@@ -77,16 +80,14 @@ async def _run(world: World, seeds: Sequence[int], *, activities: int, verbose: 
             if verbose:
                 told = f"{verdict.sent} sent, {verdict.acknowledged} acknowledged, {verdict.stored} stored"
                 took = f"{time.monotonic() - started:.1f} s ({rounds.drained:.1f} s to flush what was left)"
-                errors.print(f"round {seed}: {told}, {took}, {[(f.kind, f.target) for f in plan.faults]}", highlight=False)
-            if verdict.lost or verdict.doubled or rounds.stuck:
+                errors.print(f"round {seed}: {told}, {took}, {[(f.kind, f.target) for f in plan.faults]}")
+            doubled, before = len(verdict.doubled) - before, len(verdict.doubled)
+            if verdict.lost or doubled or rounds.stuck:
                 failed += 1
-                errors.print(
-                    f"round {seed}: lost {len(verdict.lost)}, doubled so far {len(verdict.doubled)} "
-                    f"{rounds.stuck}; again with: make faults SEED={seed} ROUNDS=1",
-                    highlight=False,
-                )
+                told = f"lost {len(verdict.lost)}, doubled {doubled} {rounds.stuck}".rstrip()
+                errors.print(f"round {seed}: {told}; again with: make faults SEED={seed} ROUNDS=1")
                 for fault in plan.faults:
-                    errors.print(f"  {fault}", highlight=False)
+                    errors.print(f"  {fault}")
             bar.advance(task)
             if rounds.stuck:
                 break

@@ -10,7 +10,8 @@ NO_ANSWER = 0
 async def call(port: int, path: str, body: Any, *, within: float = 4.0, headers: str = "") -> int:
     """→ the status, or NO_ANSWER: then nobody knows what was done."""
     content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: loopback\r\nConnection: close\r\nContent-Length: {len(content)}\r\n{headers}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: loopback\r\nConnection: close\r\n{headers}"
+    head += f"Content-Length: {len(content)}\r\n\r\n"
     try:
         async with asyncio.timeout(within):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

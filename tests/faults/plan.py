@@ -7,6 +7,16 @@ SERVICES = ("service-0", "service-1", "service-2")
 SERVERS = ("mariadb", "redis")
 BACKLOG_EVERY = 200  # one round in so many has a backlog
 BACKLOG = 200_000  # activities
+# with how often each befalls
+KINDS = {
+    "kill": 40,
+    "freeze": 25,
+    "freeze in mid-write": 10,
+    "full disk": 5,
+    "read-only": 5,
+    "clock": 10,
+    "flush command": 5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +24,7 @@ class Fault:
     """`kind` befalls `target` at `at` seconds into the round and is over `seconds` later."""
 
     at: float
-    kind: str  # kill, freeze, full disk, read-only, clock, flush command
+    kind: str  # one of KINDS
     target: str
     seconds: float
     amount: float = 0.0  # of a clock step: seconds from the right time, until the next step
@@ -48,20 +58,22 @@ def make(seed: int, *, targets: tuple[str, ...] = (), activities: int = 800) -> 
             key=lambda fault: fault.at,
         )
     )
-    return Plan(seed, rng.randint(activities // 2, activities * 3 // 2), seconds, faults, poison, junk, rng.randint(0, 8))
+    return Plan(
+        seed, rng.randint(activities // 2, activities * 3 // 2), seconds, faults, poison, junk, rng.randint(0, 8)
+    )
 
 
 def _random(rng: random.Random, at: float, targets: tuple[str, ...]) -> Fault:
     anything = (rng.choice(SERVICES), *SERVERS, *targets)
-    kind = rng.choices(
-        ("kill", "freeze", "full disk", "read-only", "clock", "flush command"), weights=(45, 30, 5, 5, 10, 5)
-    )[0]
+    (kind,) = rng.choices(tuple(KINDS), weights=tuple(KINDS.values()))
     if kind == "kill":
         return Fault(at, kind, rng.choice(anything), rng.choice((0.0, 0.0, rng.uniform(0.0, 1.5))))
     if kind == "freeze":
         # one is longer than a service waits for the database's answer: it gives up, and the commit comes later
         seconds = rng.uniform(16.0, 17.0) if rng.random() < 0.03 else rng.uniform(0.1, 3.0)
         return Fault(at, kind, rng.choice(anything), seconds)
+    if kind == "freeze in mid-write":
+        return Fault(at, kind, rng.choice(SERVICES), rng.uniform(0.5, 3.5))
     if kind == "clock":
         return Fault(at, kind, rng.choice((rng.choice(SERVICES), "redis")), 0.0, rng.uniform(-6 * 3600, 6 * 3600))
     if kind == "flush command":  # a flusher more, that dies before it is done or not

@@ -70,6 +70,8 @@ class Rounds:
                 await world.kill(fault.target, fault.seconds)
             case "freeze":
                 await world.freeze(fault.target, fault.seconds)
+            case "freeze in mid-write":
+                await world.freeze_in_mid_write(fault.target, fault.seconds)
             case "clock":
                 await world.step_clock(fault.target, fault.amount)
             case "read-only":
@@ -78,6 +80,8 @@ class Rounds:
                 happened = await world.full_disk(fault.seconds)
             case "flush command":
                 await world.flush_command(fault.seconds)
+            case _:
+                raise AssertionError(f"no such fault: {fault.kind}")
         self.faults[fault.kind, fault.target.split("-")[0]] += happened
 
     def _add_junk(self, plan: Plan) -> None:
@@ -101,15 +105,13 @@ class Rounds:
                 self.stuck = f"after {DRAIN_SECONDS:g} s without faults: {left}"
                 return
             ports = [service.port for service in self.world.services]
-            await asyncio.gather(
-                *(call(port, "/api/admin/flush", None, within=60.0, headers=ADMIN) for port in ports)
-            )
+            await asyncio.gather(*(call(port, "/api/admin/flush", None, within=60.0, headers=ADMIN) for port in ports))
             await asyncio.sleep(0.1)
 
     def _waiting(self) -> str:
         """Lists are looked for, and not only their index: what no index names is lost."""
         with self.world.in_redis() as client:
-            lists = sum(client.exists(f"user_activity:{user}") for user in range(1, USERS))  # type: ignore[misc]
+            lists = sum(client.exists(f"user_activity:{user}") for user in range(1, USERS))
             batches: Any = client.zcard("flushing")
         return f"{lists} users with activities, {batches} open batches" if lists or batches else ""
 

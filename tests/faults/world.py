@@ -5,12 +5,12 @@ import contextlib
 import http.client
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tests.faults.plan import SERVICES
 from talentfeed.settings import Settings
 from talentfeed.stores.database import ledger_ddl
 
+ROOT = Path(__file__).parents[2]
 SCHEMA = "talentpitch"
 READER, WRITER = ("reader", "r"), ("writer", "w")
 POISON = 666  # the database refuses activities on this item
@@ -33,10 +34,6 @@ ADMIN = "X-Admin-Key: k\r\n"
 LEASE = 1.0  # seconds: shorter than most freezes, so that others take over from holders that come back
 START_SECONDS = 120.0  # any start, on a machine that is busy
 LIBFAKETIME = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
-# The demo's tables hold no secret of a ledger: this one lacks the key that makes a batch once.
-UNSAFE_LEDGER = """CREATE TABLE talentfeed_ledger (batch_id VARCHAR(191) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-    `rows` INTEGER NOT NULL, committed_at DATETIME NOT NULL, KEY (batch_id))"""
-
 _MOVE = """
 for _, key in ipairs(KEYS) do
   local all = redis.call('ZRANGE', key, 0, -1)
@@ -114,8 +111,6 @@ class World:
     """All of it. Each fault is over, and what died is up again, when its method returns."""
 
     folder: Path
-    data: Path  # a data folder with a snapshot in it
-    with_ledger: bool = True
     maria: MariaServer = field(init=False)
     redis: RedisServer = field(init=False)
     services: list[Service] = field(default_factory=list)
@@ -128,7 +123,10 @@ class World:
         # small files: whatever it must be able to write while the disk is full is below what `activity_log` grows to
         self.maria.arguments = ["--innodb-log-file-size=4M", "--innodb-data-file-path=ibdata1:4M:autoextend"]
         self.maria.arguments += ["--innodb-temp-data-file-path=ibtmp1:4M:autoextend", "--innodb-autoextend-increment=1"]
-        self.maria.start()
+        with ThreadPoolExecutor() as pool:
+            parts = [pool.submit(self._make_snapshot), pool.submit(self.maria.start)]
+            for part in parts:
+                part.result()
         self.redis = RedisServer(self.folder / "redis")
         self.redis.start()
         self._make_tables()
@@ -137,9 +135,13 @@ class World:
             clock.set(0)
             self.clocks[name] = clock
             self.services.append(Service(self.folder / name, port, self._environment(port, clock)))
-        for service in self.services:
-            service.start()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Service.start, self.services))
         self._locks = {name: asyncio.Lock() for name in (*SERVICES, "redis", "mariadb")}
+
+    def switch_ledger_off(self) -> None:
+        """Without its primary key it refuses nothing: the protocol goes on, and nothing makes a batch once."""
+        self.maria.execute("ALTER TABLE talentfeed_ledger DROP PRIMARY KEY, ADD KEY (batch_id)", database=SCHEMA)
 
     def stop(self) -> None:
         for one in (*self.services, getattr(self, "redis", None), getattr(self, "maria", None)):
@@ -149,7 +151,7 @@ class World:
     def _make_tables(self) -> None:
         execute = self.maria.execute
         mysql_schema.create(self.maria, SCHEMA, only_activity_log=True)
-        execute(ledger_ddl("mysql") if self.with_ledger else UNSAFE_LEDGER, database=SCHEMA)
+        execute(ledger_ddl("mysql"), database=SCHEMA)
         execute(
             f"CREATE TRIGGER refuse BEFORE INSERT ON activity_log FOR EACH ROW IF NEW.subject_id = {POISON} THEN "
             "SIGNAL SQLSTATE '23000' SET MYSQL_ERRNO = 4025, MESSAGE_TEXT = 'CONSTRAINT `subject` failed'; END IF",
@@ -160,13 +162,10 @@ class World:
         execute(f"GRANT SELECT, INSERT, DELETE ON {SCHEMA}.talentfeed_ledger TO '{WRITER[0]}'@'%'")
 
     def _environment(self, port: int, clock: Clock) -> dict[str, str]:
-        unset = {name.upper() for name in Settings.model_fields}
-        environment = {name: value for name, value in os.environ.items() if name not in unset}
-        return environment | clock.environment() | {
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        return self._no_settings() | clock.environment() | {
             "API_PORT": str(port),
             "ADMIN_API_KEY": "k",
-            "DATA_DIR": str(self.data),
+            "DATA_DIR": str(self.folder / "var"),
             "LOG_FILE": "off",
             "MYSQL_HOST": "127.0.0.1",
             "MYSQL_PORT": str(self.maria.port),
@@ -181,6 +180,22 @@ class World:
             "FLUSH_INTERVAL_SECONDS": "1",
             "FLUSH_LEASE_SECONDS": str(LEASE),
         }  # fmt: skip
+
+    def _make_snapshot(self) -> None:
+        """A small one, which all services map."""
+        environment = self._no_settings() | {"LOG_FILE": "off", "DATA_DIR": str(self.folder / "var")}
+        command = [sys.executable, "-m", "talentfeed", "demo", "--scale", "0.02", "--seed", "3", "--no-serve"]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+
+    @staticmethod
+    def _no_settings() -> dict[str, str]:
+        unset = {name.upper() for name in Settings.model_fields}
+        environment = {name: value for name, value in os.environ.items() if name not in unset}
+        return environment | {
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "BLACKLIST_PATH": str(ROOT / "data/blacklist.csv"),
+        }
 
     # ------------------------------------------------------------ faults
 
@@ -207,6 +222,30 @@ class World:
             finally:
                 process.send_signal(signal.SIGCONT)
 
+    async def freeze_in_mid_write(self, target: str, seconds: float) -> None:
+        """SIGSTOP between a service's statements and its commit, while others go on and take over from it."""
+        async with self._locks["mariadb"], self._locks[target]:
+            process = self._one(target).process
+            holding = self.maria.holding("LOCK TABLES activity_log READ", database=SCHEMA)
+            await asyncio.to_thread(holding.__enter__)
+            try:
+                await asyncio.to_thread(self._until_all_write)
+                process.send_signal(signal.SIGSTOP)
+            finally:
+                await asyncio.to_thread(holding.__exit__, None, None, None)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                process.send_signal(signal.SIGCONT)
+
+    def _until_all_write(self) -> None:
+        """Or for a while: others may be down now, or nothing waits."""
+        until, batches = time.monotonic() + 2.5, 0
+        while time.monotonic() < until and batches < len(self.services):
+            time.sleep(0.05)
+            with contextlib.suppress(blocking.RedisError), self.in_redis() as client:
+                batches = int(client.zcard("flushing"))
+
     async def step_clock(self, target: str, amount: float) -> None:
         """A service's wall clock is `amount` seconds from the right time, until the next step.
 
@@ -218,7 +257,7 @@ class World:
             return
         async with self._locks[target]:
             with self.in_redis() as client:
-                client.eval(_MOVE, 2, "flushing", "waiting", -amount)  # type: ignore[no-untyped-call]
+                client.eval(_MOVE, 2, "flushing", "waiting", -amount)
 
     async def read_only(self, seconds: float) -> None:
         """MariaDB takes no writes, as a primary that was demoted."""
@@ -228,7 +267,7 @@ class World:
             await asyncio.to_thread(self.maria.execute, "SET GLOBAL read_only = 0")
 
     async def full_disk(self, seconds: float) -> bool:
-        """No file of MariaDB's may grow any more, and another application has used up the room. → whether it was full."""
+        """No file of MariaDB's may grow, and another application has used up the room. → whether it was full."""
         async with self._locks["mariadb"]:
             process = self.maria.process
             assert process is not None
@@ -260,33 +299,18 @@ class World:
 
     async def flush_command(self, seconds: float) -> None:
         """`talentfeed flush` beside the services, killed if it takes longer."""
-        environment = self.services[0].environment
-        with (self.folder / "flush.log").open("ab") as output:
-            command = [sys.executable, "-m", "talentfeed", "flush"]
-            process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=output, stderr=output)
-        try:
-            await asyncio.to_thread(process.wait, seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            await asyncio.to_thread(process.wait)
+        await asyncio.to_thread(self._flush_command, seconds)
+
+    def _flush_command(self, seconds: float) -> None:
+        command, environment = [sys.executable, "-m", "talentfeed", "flush"], self.services[0].environment
+        with (self.folder / "flush.log").open("ab") as output, contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                command, cwd=self.folder, env=environment, stdout=output, stderr=output, timeout=seconds, check=False
+            )
 
     # ------------------------------------------------------------ looking
 
     @contextlib.contextmanager
     def in_redis(self) -> Iterator[blocking.Redis]:
-        with blocking.Redis(port=self.redis.port, db=1, socket_timeout=30) as client:
+        with blocking.Redis(port=self.redis.port, db=1, socket_timeout=60) as client:
             yield client
-
-
-def make_snapshot(folder: Path) -> Path:
-    """A data folder with a small snapshot, which all services map."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LOG_FILE": "off"}
-    environment |= {"DATA_DIR": str(folder / "var")}
-    command = [sys.executable, "-m", "talentfeed", "demo", "--scale", "0.02", "--seed", "3", "--no-serve"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return folder / "var"
-
-
-def remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)

@@ -41,9 +41,14 @@ class Batches:
         self._keep = redis.register_script(scripts.KEEP)
 
     async def now(self) -> float:
-        """Redis' own time, in seconds: what the index of waiting users is kept in."""
+        """Redis' own time, in seconds: what the index of waiting users is kept in.
+
+        Not before what waits there already: the clock may have been set back since.
+        """
         seconds, micros = await self._redis.time()
-        return float(seconds) + float(micros) / 1e6
+        found: Any = await self._redis.zrange(keys.WAITING, -1, -1, withscores=True)
+        newest = float(found[0][1]) if found else 0.0
+        return max(float(seconds) + float(micros) / 1e6, newest)
 
     async def users(self, *, until: float) -> list[int]:
         """Up to `PAGE` users with something waiting since `until` or before, longest first."""
@@ -90,7 +95,7 @@ class Batches:
 
     async def expired(self, most: int = 100) -> list[str]:
         """Batches whose holder has not come back."""
-        found = await self._expired(keys=[keys.FLUSHING], args=[most])
+        found = await self._expired(keys=[keys.FLUSHING], args=[most, self._lease])
         return [name.decode() for name in found]
 
     async def take_over(self, batch_id: str, *, ours: bool = False) -> Batch | None:

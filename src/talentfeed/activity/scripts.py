@@ -218,11 +218,15 @@ return {taken, foreign}
 """
 )
 
-# KEYS: flushing. ARGV: most ids. → ids of batches whose lease is over
+# KEYS: flushing. ARGV: most ids, lease (seconds). → ids of batches whose lease is over. One that ends later than any
+# lease given now was given before the server's clock was set back: nobody can tell how much of it is left
 EXPIRED = (
     _NOW
     + """
-return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+local over = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+local odd = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + ARGV[2] + 1, '+inf', 'LIMIT', 0, ARGV[1] - #over)
+for _, batch in ipairs(odd) do over[#over + 1] = batch end
+return over
 """
 )
 
@@ -234,7 +238,8 @@ TAKE_OVER = (
     _NOW
     + """
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not lease or (ARGV[3] ~= '1' and tonumber(lease) > now) then return {} end
+local left = lease and tonumber(lease) - now
+if not left or (ARGV[3] ~= '1' and left > 0 and left <= ARGV[2] + 1) then return {} end
 local all = redis.call('LRANGE', KEYS[2], 0, -1)
 if #all == 0 then redis.call('ZREM', KEYS[1], ARGV[1])
 else redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1]) end
