@@ -41,6 +41,10 @@ class RowsRefusedError(TalentFeedError):
     """The database refuses one or more rows for what is in them: trying again does not help, leaving them out does."""
 
 
+class BatchTooOldError(TalentFeedError):
+    """The ledger may have forgotten whether it has this batch: what is in it goes on under a new id."""
+
+
 class StoreUnavailableError(TalentFeedError):
     """Redis or the database does not answer now; the caller degrades or asks the client to come back."""
 

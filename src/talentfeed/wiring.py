@@ -11,6 +11,7 @@ from typing import Any
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.outbox import Outbox
+from talentfeed.activity.pruning import Pruner
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.building import build_command
@@ -111,6 +112,7 @@ class Service:
         await self.flusher.start()
         if self.serving is None and self.settings.mysql_host is not None:
             self._tasks.append(asyncio.create_task(self._until_done(self._first_snapshot)))
+        self._tasks.append(asyncio.create_task(make_pruner(self.settings, self.stores).run(), name="pruner"))
         if self.settings.reload_interval_seconds > 0:
             self._tasks.append(asyncio.create_task(self.live.reload_every(self.settings.reload_interval_seconds)))
 
@@ -229,6 +231,11 @@ def make_flusher(settings: Settings, stores: Stores) -> Flusher:
     )
 
 
+def make_pruner(settings: Settings, stores: Stores) -> Pruner:
+    """What keeps the ledger from growing without end."""
+    return Pruner(stores.redis, stores.activity_log.ledger, every=settings.ledger_prune_seconds)
+
+
 def make_replayer(
     settings: Settings, kept: FeedsKept, *, serving: Callable[[], Ranker | None] = lambda: None
 ) -> Replayer:
@@ -290,7 +297,10 @@ async def flush_once(settings: Settings) -> FlushReport:
     async with opened(settings) as stores:
         if settings.mysql_host is None:
             await stores.activity_log.ensure_ledger()
-        return await make_flusher(settings, stores).flush_all()
+        report = await make_flusher(settings, stores).flush_all()
+        if report.error is None:
+            await make_pruner(settings, stores).look()
+        return report
 
 
 async def replay_once(settings: Settings, feed_id: str) -> ReplayReport | None:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from talentfeed.activity import keys
-from talentfeed.stores.database import ABANDONED, ledger
+from talentfeed.stores.ledger import ABANDONED, ledger
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/exactly-once.md").read_text(encoding="utf-8")

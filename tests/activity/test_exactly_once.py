@@ -64,6 +64,9 @@ class Log:
     def __init__(self, real: ActivityLog) -> None:
         self._real = real
 
+    async def new_batch_id(self) -> str:
+        return await self._real.new_batch_id()
+
     async def write(self, batch_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
         return await self._real.write(batch_id, rows)
 

@@ -124,6 +124,7 @@ async def test_a_list_that_expired_leaves_no_trace_in_the_index(
 async def test_while_the_database_is_away_everything_waits_without_expiry_and_nothing_more_is_claimed(
     redis: Redis, activity_log: ActivityLog, database: Platform
 ) -> None:
+    await activity_log.new_batch_id()  # it has looked at the ledger before
     recorder = Recorder(redis, outbox=Outbox(capacity=100), activity_ttl=100)
     recorder.served(feed(1))
     recorder.served(feed(2))
@@ -224,6 +225,9 @@ async def test_an_unforeseen_error_ends_one_flush_and_not_the_loop(
 ) -> None:
     class Odd:
         failures = 0
+
+        async def new_batch_id(self) -> str:
+            return await activity_log.new_batch_id()
 
         async def write(self, batch_id: str, rows: Any) -> bool:
             if self.failures < 2:

@@ -72,9 +72,9 @@ class Platform:
         return [{**row, **{at: row[at] and str(row[at]) for at in ("created_at", "updated_at")}} for row in rows]
 
     def ledger(self) -> dict[str, int]:
-        """Batch id → rows."""
+        """Batch id → rows; without the floor."""
         column = "`rows`" if self.is_mysql else '"rows"'
-        return dict(self.execute(f"SELECT batch_id, {column} FROM talentfeed_ledger"))  # noqa: S608
+        return dict(self.execute(f"SELECT batch_id, {column} FROM talentfeed_ledger WHERE batch_id <> 'floor'"))  # noqa: S608
 
     def refuse(self, condition: str) -> None:
         """Have it refuse rows for their content."""

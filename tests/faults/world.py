@@ -32,6 +32,7 @@ READER, WRITER = ("reader", "r"), ("writer", "w")
 POISON = 666  # the database refuses activities on this item
 ADMIN = "X-Admin-Key: k\r\n"
 LEASE = 1.0  # seconds: shorter than most freezes, so that others take over from holders that come back
+PRUNE = 1.0  # seconds: who comes back from a longer freeze finds its batch forgotten
 START_SECONDS = 120.0  # any start, on a machine that is busy
 LIBFAKETIME = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
 _MOVE = """
@@ -179,6 +180,7 @@ class World:
             "FLUSH_THRESHOLD_ACTIVITIES": "20",
             "FLUSH_INTERVAL_SECONDS": "1",
             "FLUSH_LEASE_SECONDS": str(LEASE),
+            "LEDGER_PRUNE_SECONDS": str(PRUNE),
         }  # fmt: skip
 
     def _make_snapshot(self) -> None:

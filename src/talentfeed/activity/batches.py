@@ -151,6 +151,15 @@ class Quarantined(msgspec.Struct, frozen=True):
     payload: str  # as it was stored; bytes that are no UTF-8 as \\xNN
 
 
+async def still_open(redis: Redis, batch_ids: Sequence[str]) -> set[str]:
+    """Those that are in Redis: somebody is at them, or will be. Once gone, a batch never comes back."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for batch_id in batch_ids:
+            pipe.zscore(keys.FLUSHING, batch_id)
+        leases: Any = await pipe.execute()
+    return {batch_id for batch_id, lease in zip(batch_ids, leases, strict=True) if lease is not None}
+
+
 def _users(found: Iterable[bytes]) -> list[int]:
     """The members that are user ids as we write them."""
     return [int(text) for text in found if text.isdigit() and len(text) < 20 and (text[:1] != b"0" or text == b"0")]

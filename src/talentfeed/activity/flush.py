@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from redis.exceptions import RedisError
 
 from talentfeed.activity import codec
 from talentfeed.activity.batches import PAGE, Batch, Batches, cut, halves
-from talentfeed.errors import RowsRefusedError, SourceError, StoreUnavailableError
+from talentfeed.errors import BatchTooOldError, RowsRefusedError, SourceError, StoreUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +24,15 @@ AWAY = (StoreUnavailableError, SourceError, RedisError, OSError)  # come back la
 class ActivityLog(Protocol):
     """Where activities end up. `stores.database` has the real one."""
 
+    async def new_batch_id(self) -> str:
+        """For a batch that is claimed now. Raises StoreUnavailableError, SourceError."""
+        ...
+
     async def write(self, batch_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Ledger row and rows in one transaction. False: this batch was committed before.
 
-        Raises RowsRefusedError (nothing is written: a row's content, or the batch was abandoned),
-        StoreUnavailableError, SourceError (it may have been written).
+        Raises RowsRefusedError (nothing is written: a row's content, or the batch was abandoned), BatchTooOldError
+        (nothing is written now), StoreUnavailableError, SourceError (it may have been written).
         """
         ...
 
@@ -220,7 +223,7 @@ class Flusher:
 
     async def _claim_and_write(self, users: Sequence[int]) -> None:
         self._obey_cancellation()
-        batch_id = uuid.uuid4().hex
+        batch_id = await self._log.new_batch_id()
         self._ours.add(batch_id)  # before the claim: its answer may be lost
         batch = await self._batches.claim(batch_id, users, self._size)
         if batch is not None:
@@ -241,6 +244,8 @@ class Flusher:
                     new = await self._log.write(one.id, rows)
                 except RowsRefusedError as refusal:
                     todo += await self._isolate(one, broken, str(refusal))
+                except BatchTooOldError:
+                    todo += await self._renew(one)
                 else:
                     await self._batches.drop(one.id)
                     self.batches += new
@@ -274,7 +279,18 @@ class Flusher:
         if broken:
             sound = [rank for rank in range(len(batch.payloads)) if rank not in broken]
             ranks = [piece for piece in (sound, *([rank] for rank in broken)) if piece]
-        pieces = cut(batch, ranks)
+        return await self._cut(batch, cut(batch, ranks), ranks)
+
+    async def _renew(self, batch: Batch) -> list[Batch]:
+        """The ledger may have forgotten this batch: it goes on whole under a new id, unless it was committed."""
+        if not await self._log.abandon(batch.id):
+            await self._batches.drop(batch.id)
+            return []
+        again = Batch(await self._log.new_batch_id(), batch.payloads)
+        return await self._cut(batch, [again], [range(len(batch.payloads))])
+
+    async def _cut(self, batch: Batch, pieces: list[Batch], ranks: Sequence[Sequence[int]]) -> list[Batch]:
+        """→ the pieces; none where another has ended the batch: also where it was written, dropped and forgotten."""
         ids = {piece.id for piece in pieces}
         self._ours |= ids  # before the cut: its answer may be lost
         if await self._batches.split(batch, pieces, ranks):

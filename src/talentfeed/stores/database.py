@@ -12,15 +12,14 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
-from sqlalchemy.sql.elements import quoted_name
 
 from talentfeed.errors import LedgerMissingError, RowsRefusedError, SourceError, StoreUnavailableError
 from talentfeed.stores.engines import BUSY_SECONDS, mysql_engine, sqlite_engine, sqlite_file, sqlite_url
+from talentfeed.stores.ledger import ABANDONED, Ledger, known, ledger, ledger_ddl, now
 from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, OPERATORS, Account, explained, number
 from talentfeed.stores.mysql_insert import inserts
 from talentfeed.stores.refusals import is_refusal
@@ -29,23 +28,6 @@ from talentfeed.stores.sqlite_file import SqliteFile
 __all__ = ["ActivityLog", "activity_log", "ledger", "ledger_ddl", "sqlite_url"]
 
 TIMES = ("created_at", "updated_at")
-ABANDONED = -1  # in `rows` of the ledger: this batch will never be written whole, its pieces are batches of their own
-
-_metadata = sa.MetaData()
-
-ledger = sa.Table(
-    "talentfeed_ledger",
-    _metadata,
-    # Keys are plain ASCII and compared by byte: a case-blind collation would take two events for one.
-    sa.Column(
-        "batch_id",
-        sa.String(191).with_variant(mysql.VARCHAR(191, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"),
-        primary_key=True,
-    ),
-    sa.Column(quoted_name("rows", quote=True), sa.Integer, nullable=False),
-    sa.Column("committed_at", sa.DateTime, nullable=False),
-)
-
 activity_log = sa.table(
     "activity_log",
     *(
@@ -83,16 +65,6 @@ class DeadlockError(StoreUnavailableError):
     """The database took one of two transactions back, ours: it may be run again at once."""
 
 
-def ledger_ddl(dialect: str = "sqlite") -> str:
-    """The ledger's CREATE TABLE for `sqlite`, `mysql` or `mariadb`."""
-    known = {"sqlite": "sqlite+aiosqlite://", "mysql": "mysql+asyncmy://", "mariadb": "mariadb+asyncmy://"}
-    if dialect not in known:
-        raise SourceError(f"No ledger for {dialect!r}; there is one for {', '.join(known)}")
-    return str(
-        CreateTable(ledger, if_not_exists=True).compile(dialect=make_url(known[dialect]).get_dialect()())
-    ).strip()
-
-
 class ActivityLog:
     """One a process. All methods raise SourceError where there is no such database or table, and
     StoreUnavailableError where it does not answer, is locked, full or read-only."""
@@ -120,25 +92,31 @@ class ActivityLog:
         self._engine = (
             mysql_engine(place, busy_seconds) if isinstance(place, Account) else sqlite_engine(place, busy_seconds)
         )
+        self.ledger = Ledger(self._transaction)
 
     # ------------------------------------------------------------ writing
+
+    async def new_batch_id(self) -> str:
+        """For a batch that is claimed now."""
+        return await self.ledger.new_batch_id()
 
     async def write(self, batch_id: str, rows: Sequence[Row]) -> bool:
         """Ledger row and activity rows in one transaction, durable on return. False: this batch was committed before.
 
-        Raises RowsRefusedError where a row's content is refused, or the batch was abandoned: nothing is written.
+        Raises RowsRefusedError where a row's content is refused, or the batch was abandoned: nothing is written; and
+        BatchTooOldError: nothing is written now, and `abandon` tells whether it was before.
         After StoreUnavailableError it may have been written; the same call again is right in either case.
         """
         if await self._to_its_end(self._enter(batch_id, len(rows), rows)):
             return True
-        if await self._ledger_rows(batch_id) == ABANDONED:
+        if await self._entered(batch_id) == ABANDONED:
             raise RowsRefusedError(f"Batch {batch_id} was refused and abandoned before")
         return False
 
     async def abandon(self, batch_id: str) -> bool:
         """From now on nobody can write this batch whole. False: it was committed before. May be repeated."""
         entered = await self._to_its_end(self._enter(batch_id, ABANDONED, ()))
-        return entered or await self._ledger_rows(batch_id) == ABANDONED
+        return entered or await self._entered(batch_id) == ABANDONED
 
     async def write_events(self, events: Mapping[str, Row]) -> set[str]:
         """Ledger key → row, in one transaction; rows whose key the ledger has are left out. → the keys that were new.
@@ -154,10 +132,10 @@ class ActivityLog:
 
     async def _write_new(self, events: Mapping[str, Row]) -> set[str]:
         async with self._transaction() as connection:
-            known = await _known(connection, list(events))
-            new = {key: events[key] for key in sorted(events) if key not in known}  # in one order: no deadlock
+            there = await known(connection, list(events))
+            new = {key: events[key] for key in sorted(events) if key not in there}  # in one order: no deadlock
             if new:
-                at = _now()
+                at = now()
                 await connection.execute(
                     sa.insert(ledger), [{"batch_id": key, "rows": 1, "committed_at": at} for key in new]
                 )
@@ -168,18 +146,25 @@ class ActivityLog:
         """The ledger row, then the rows. False: the ledger has this batch."""
         try:
             async with self._transaction() as connection:
+                if count != ABANDONED:
+                    await self.ledger.hold_floor(connection, batch_id)
                 await connection.execute(
-                    sa.insert(ledger), {"batch_id": batch_id, "rows": count, "committed_at": _now()}
+                    sa.insert(ledger), {"batch_id": batch_id, "rows": count, "committed_at": now()}
                 )
                 await self._insert(connection, rows)
         except IntegrityError:
             return False
         return True
 
-    async def _ledger_rows(self, batch_id: str) -> int | None:
+    async def _entered(self, batch_id: str) -> int:
+        """`rows` of a batch that the ledger did not take. Raises StoreUnavailableError where it has none: a batch must
+        never count as written for another reason than its row."""
         async with self._reading() as connection:
             found = await connection.execute(sa.select(ledger.c.rows).where(ledger.c.batch_id == batch_id))
-            return found.scalar()
+            rows: int | None = found.scalar()
+        if rows is None:
+            raise StoreUnavailableError(f"The ledger refused batch {batch_id} and does not have it; try again")
+        return rows
 
     # ------------------------------------------------------------ the ledger, reading, life
 
@@ -329,19 +314,6 @@ class ActivityLog:
             found = await connection.execute(_KINDS)
             self._local = frozenset(name for name, kind in found if name in TIMES and kind.lower() != "timestamp")
         return self._local
-
-
-async def _known(connection: AsyncConnection, keys: Sequence[str]) -> set[str]:
-    known: set[str] = set()
-    for start in range(0, len(keys), 500):
-        page = keys[start : start + 500]
-        found = await connection.execute(sa.select(ledger.c.batch_id).where(ledger.c.batch_id.in_(page)))
-        known.update(found.scalars())
-    return known
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 
 
 def _in_zone(text: str, zone: ZoneInfo | None) -> str:
