@@ -199,6 +199,7 @@ def test_an_empty_platform_database_is_served_as_nothing_and_filled_later(
     try:
         eventually(lambda: place.call("GET", "/health/ready")[0] == 200)
         assert place.feed(user_id=1)["mix_ids"] == []
+        eventually(lambda: maria.execute("SELECT id FROM activity_log", database="newborn"))
         maria.execute("DELETE FROM activity_log", database="newborn")  # of the empty feed: its ids are the demo's
         mysql_schema.copy(demo, maria, "newborn")
         assert place.call("POST", "/api/search/reload", **{"X-Admin-Key": "k"})[0] == 200

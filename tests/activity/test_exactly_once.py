@@ -283,6 +283,7 @@ async def test_without_the_ledger_the_same_race_doubles(
             await asyncio.sleep(LATE)
             async with self._transaction() as connection:
                 await connection.execute(table.insert(), list(rows))
+                await asyncio.sleep(0.01)  # long enough for others to find its lease at its end
             return True
 
     acknowledged = await race(backend, database, lambda: NoLedger(database.place), n_events=150)
