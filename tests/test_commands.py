@@ -226,6 +226,15 @@ def test_flush_acts_through_the_running_server(served: Place) -> None:
     assert served.rows(count, f"%{feed['feed_id']}%") == [(len(feed["items"]) + 1,)]
 
 
+def test_what_is_set_aside_is_asked_of_the_running_server(served: Place) -> None:
+    result = served.run("activities", "quarantined")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1]) == {"total": 0, "entries": []}
+    result = served.run("activities", "discard", "b.0")
+    assert result.returncode == 1
+    assert "Nothing is set aside under b.0" in result.stderr
+
+
 def test_replay_acts_through_the_running_server(served: Place) -> None:
     feed = served.feed(user_id=5)
     result = served.run("replay", feed["feed_id"])

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from talentfeed import __version__, console, embedded, logs, remote
+from talentfeed import __version__, console, embedded, remote
 from talentfeed import settings as settings_module
-from talentfeed.commands import serving
+from talentfeed.commands import activities, serving
 from talentfeed.commands.judge import judge
+from talentfeed.commands.starting import start as _start
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 
@@ -278,6 +279,7 @@ def version() -> None:
 
 
 app.command()(judge)
+app.add_typer(activities.app, name="activities")
 
 
 # ---------------------------------------------------------------- what the commands share
@@ -299,9 +301,3 @@ def _look_at_blacklist(settings: Settings) -> None:
     if "blacklist_path" in settings.model_fields_set:
         raise SettingsError(f"BLACKLIST_PATH: {settings.blacklist_path} is no file; name one (it may be empty)")
     console.say(f"No blacklist at {settings.blacklist_path}: no URL is left out for it. BLACKLIST_PATH names another")
-
-
-def _start() -> Settings:
-    settings = settings_module.load()
-    logs.set_up(level=settings.log_level, file=settings.log_file)
-    return settings

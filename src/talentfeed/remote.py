@@ -8,14 +8,14 @@ from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 
 
-def ask_server(settings: Settings, method: str, path: str) -> dict[str, Any]:
+def ask_server(settings: Settings, method: str, path: str, content: Any = None) -> dict[str, Any]:
     """Have the running server do it. Raises TalentFeedError if it does not answer or refuses."""
     if not settings.admin_api_key:
         raise SettingsError("No admin key: set ADMIN_API_KEY to one of the running server's keys")
     key = settings.admin_api_key[0].get_secret_value()
     connection = http.client.HTTPConnection(settings.api_host, settings.api_port, timeout=60)
     try:
-        connection.request(method, path, headers={"X-Admin-Key": key})
+        connection.request(method, path, None if content is None else json.dumps(content), {"X-Admin-Key": key})
         response = connection.getresponse()
         body = json.loads(response.read() or b"{}")
     except OSError as error:

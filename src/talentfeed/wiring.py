@@ -6,12 +6,13 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.pruning import Pruner
+from talentfeed.activity.quarantine import Quarantine
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.building import build_command
@@ -26,6 +27,7 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
 
+Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a second, ten seconds of a slow Redis
@@ -74,6 +76,7 @@ class Service:
         self.settings = settings
         self.live = live
         self.stores = stores
+        self.quarantine = make_quarantine(settings, stores)
         self.sessions = sessions
         self.recorder = recorder
         self.flusher = flusher
@@ -236,6 +239,11 @@ def make_pruner(settings: Settings, stores: Stores) -> Pruner:
     return Pruner(stores.redis, stores.activity_log.ledger, every=settings.ledger_prune_seconds)
 
 
+def make_quarantine(settings: Settings, stores: Stores) -> Quarantine:
+    """What the database refused."""
+    return Quarantine(stores.redis, threshold=settings.flush_threshold_activities)
+
+
 def make_replayer(
     settings: Settings, kept: FeedsKept, *, serving: Callable[[], Ranker | None] = lambda: None
 ) -> Replayer:
@@ -301,6 +309,16 @@ async def flush_once(settings: Settings) -> FlushReport:
         if report.error is None:
             await make_pruner(settings, stores).look()
         return report
+
+
+def with_quarantine(settings: Settings, work: Callable[[Quarantine], Awaitable[Result]]) -> Result:
+    """Look at, or change, what was set aside. Raises StoreUnavailableError."""
+
+    async def run() -> Result:
+        async with opened(settings) as stores:
+            return await work(make_quarantine(settings, stores))
+
+    return asyncio.run(run())
 
 
 async def replay_once(settings: Settings, feed_id: str) -> ReplayReport | None:

@@ -15,6 +15,7 @@ from talentfeed.activity import keys
 from talentfeed.activity.batches import Batches
 from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
+from talentfeed.activity.quarantine import Quarantine
 from talentfeed.activity.recorder import Recorder
 from talentfeed.errors import StoreUnavailableError
 from talentfeed.stores.database import ActivityLog
@@ -98,7 +99,7 @@ async def flush_until_done(redis: Redis, log: ActivityLog, **more: Any) -> None:
 
 
 async def set_aside(redis: Redis) -> list[str]:
-    entries = await Batches(redis, lease=1, threshold=1).quarantined(10_000)
+    entries = (await Quarantine(redis).listing(10_000)).entries
     return sorted(entry.payload.split('"event_id":"')[1].split('"')[0] for entry in entries)
 
 

@@ -12,9 +12,9 @@ from tests.contracts.backends import Backend, strings
 from tests.contracts.platforms import Platform
 
 from talentfeed.activity import keys
-from talentfeed.activity.batches import Batches
 from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
+from talentfeed.activity.quarantine import Quarantine
 from talentfeed.activity.recorder import Recorder
 from talentfeed.errors import LedgerMissingError
 from talentfeed.stores.database import ActivityLog
@@ -190,7 +190,7 @@ async def test_poison_is_set_aside_with_its_reason_and_blocks_nobody(
     bad = {"e0", "e1", "e50", "e51"}
     assert event_ids(database) == sorted({f"e{n}" for n in range(100)} - bad | {"other"})
     assert await nothing_left(redis, but=("quarantined",))
-    entries = await Batches(redis, lease=1, threshold=1).quarantined()
+    entries = (await Quarantine(redis).listing()).entries
     assert {json.loads(entry.payload)["event_id"] for entry in entries} == bad
     assert all("subject" in entry.reason for entry in entries)
     assert flusher.quarantined == 4
@@ -205,7 +205,7 @@ async def test_what_is_no_activity_is_set_aside_and_the_rest_of_its_user_goes_on
     report = await flusher.flush_all()
     assert (report.flushed, report.quarantined) == (2, 3)
     assert event_ids(database) == ["a", "b"]
-    entries = await Batches(redis, lease=1, threshold=1).quarantined()
+    entries = (await Quarantine(redis).listing()).entries
     assert {entry.payload for entry in entries} == {"{", "\\xff\x00", '{"event_type":"like"}'}
     assert await nothing_left(redis, but=("quarantined",))
 

@@ -19,6 +19,7 @@ from tests.ranking.factory import NOW, flow, make_snapshot, seen, user, video
 from talentfeed.activity import codec
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
+from talentfeed.activity.quarantine import Quarantine
 from talentfeed.activity.recorder import Outbox, Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.api.app import create_app
@@ -136,6 +137,7 @@ class LocalService:
         self.sessions = Sessions(self.redis, outbox=outbox, budget=None)
         self.recorder = Recorder(self.redis, outbox=outbox, event_log=self.activity_log, rows=rows)
         self.flusher = Flusher(self.redis, self.activity_log, rows=rows)
+        self.quarantine = Quarantine(self.redis)
         self.replayer = make_replayer(
             settings,
             FeedsKept(self.redis, outbox=outbox),

@@ -43,7 +43,7 @@ def form(value: Any) -> Any:
 
 
 def test_every_block_of_the_page_is_an_example_with_its_answer() -> None:
-    assert len(EXAMPLES) == PAGE.count("```sh") == PAGE.count("```json") == 10
+    assert len(EXAMPLES) == PAGE.count("```sh") == PAGE.count("```json") == 11
 
 
 @pytest.mark.parametrize(("command", "answer"), EXAMPLES)

@@ -9,6 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from talentfeed.activity import keys, scripts
+from talentfeed.activity.quarantine import Quarantined
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +123,6 @@ class Batches:
         names = [keys.FLUSHING, keys.batch(batch.id), keys.QUARANTINED]
         return bool(await self._quarantine(keys=names, args=[batch.id, msgspec.json.encode(entry)]))
 
-    async def quarantined(self, most: int = 100) -> "list[Quarantined]":
-        """The oldest entries that were set aside."""
-        found: Any = await self._redis.lrange(keys.QUARANTINED, 0, most - 1)
-        return [msgspec.json.decode(entry, type=Quarantined) for entry in found]
-
     async def keep(self, *, ttl: int) -> None:
         """Give what waits its whole life again: while the database is away nothing may expire."""
         start = 0
@@ -140,15 +136,6 @@ class Batches:
     async def waiting_users(self) -> int:
         """How many users have something waiting."""
         return int(await self._redis.zcard(keys.WAITING))
-
-
-class Quarantined(msgspec.Struct, frozen=True):
-    """An activity that was set aside."""
-
-    batch_id: str
-    reason: str
-    at: float  # seconds
-    payload: str  # as it was stored; bytes that are no UTF-8 as \\xNN
 
 
 async def still_open(redis: Redis, batch_ids: Sequence[str]) -> set[str]:

@@ -273,7 +273,7 @@ class Flusher:
         if len(batch.payloads) == 1:
             if await self._batches.quarantine(batch, reason, at=time.time()):
                 self.quarantined += 1
-                log.error("An activity is set aside in the list `quarantined`: %s", reason)
+                log.error("An activity is set aside; `talentfeed activities quarantined` lists it: %s", reason)
             return []
         ranks = halves(len(batch.payloads))
         if broken:

@@ -283,6 +283,24 @@ redis.call('RPUSH', KEYS[3], ARGV[2])
 return 1
 """
 
+# An operator has mended what was wrong: an activity that was set aside waits again, like a client's, without expiry.
+# KEYS: quarantined, waiting, full, user_activity. ARGV: the entry, user id, the activity, threshold
+# Repeated: the entry is gone, nothing happens. → 1 if done now
+REQUEUE = (
+    _NOW
+    + _OURS
+    + _PUSH
+    + """
+if not ours(KEYS[4], 'list') then
+  return redis.error_reply('WRONGTYPE ' .. KEYS[4] .. ' holds something else than activities; remove it')
+end
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+push(KEYS[4], ARGV[2], {ARGV[3]}, KEYS[2], KEYS[3], tonumber(ARGV[4]))
+redis.call('PERSIST', KEYS[4])
+return 1
+"""
+)
+
 # While the database is away what waits must not expire. A list without expiry stays so; one that is gone stays gone.
 # KEYS: user_activity of some users. ARGV: activity TTL. Repeated: harmless.
 KEEP = """

@@ -9,8 +9,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from talentfeed import __version__
-from talentfeed.api import docs, explain, operations
+from talentfeed.api import docs, explain, operations, quarantine
 from talentfeed.api import schema_answers as answers
+from talentfeed.api import schema_quarantine as schemas
 from talentfeed.api import schema_requests as requests
 from talentfeed.api.activities import activities_endpoint
 from talentfeed.api.feeds import ENDPOINTS, feed_endpoint
@@ -123,6 +124,28 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics, siblings: 
             operation_id=path.rpartition("/")[2],
             responses=answers.responses(200, model, 401, 403, 503),
             openapi_extra=requests.ADMIN_PARAMETER,
+        )
+    aside: list[tuple[str, str, Any, str, Any, dict[str, Any]]] = [
+        ("GET", "", quarantine.list_endpoint(service), "What the database refused", *schemas.QUARANTINED),
+        (
+            "POST",
+            "/requeue",
+            quarantine.requeue_endpoint(service),
+            "Have it wait to be flushed again",
+            *schemas.CHANGED,
+        ),
+        ("POST", "/discard", quarantine.discard_endpoint(service), "Throw it away for good", *schemas.CHANGED),
+    ]
+    for method, path, handler, summary, model, extra in aside:
+        app.add_api_route(
+            f"{prefix}/admin/quarantined{path}",
+            handler,
+            methods=[method],
+            tags=["operations"],
+            summary=summary,
+            operation_id=path.strip("/") or "quarantined",
+            responses=answers.responses(200, model, 400, 401, 403, 422, 503),
+            openapi_extra=extra,
         )
     by_feed: list[tuple[str, Any, str, Any]] = [
         ("explain", explain.explain_endpoint(service), "Why each item of a feed is there", answers.ExplainAnswer),

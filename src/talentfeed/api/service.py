@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from talentfeed.activity.flush import FlushReport
+    from talentfeed.activity.quarantine import Quarantine
     from talentfeed.activity.recorder import ServedFeed
     from talentfeed.activity.sessions import Session
     from talentfeed.contracts import Activity, Snapshot
@@ -127,6 +128,8 @@ class Service(Protocol):
     def recorder(self) -> ActivityRecorder: ...
     @property
     def flusher(self) -> FlushCounters: ...
+    @property
+    def quarantine(self) -> "Quarantine": ...
     @property
     def live(self) -> ReloadCounters: ...
 

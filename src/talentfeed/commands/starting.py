@@ -1,0 +1,17 @@
+"""How every command begins."""
+
+from talentfeed import embedded, logs
+from talentfeed import settings as settings_module
+from talentfeed.settings import Settings
+
+
+def start() -> Settings:
+    """The settings, with the log set up by them. Raises SettingsError."""
+    settings = settings_module.load()
+    logs.set_up(level=settings.log_level, file=settings.log_file)
+    return settings
+
+
+def start_with_key() -> Settings:
+    """Where no admin key is set, with the demo's: for commands that act through the running server."""
+    return embedded.with_demo_key(start(), make=False)
