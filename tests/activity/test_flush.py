@@ -12,6 +12,7 @@ from tests.contracts.backends import Backend, strings
 from tests.contracts.platforms import Platform
 
 from talentfeed.activity import keys
+from talentfeed.activity.batches import Batches
 from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.quarantine import Quarantine
