@@ -1,0 +1,48 @@
+"""Nouns of retrieval: what was shown to whom, and what it says of each video. Shapes and dtypes, no behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talentfeed.contracts import Floats, Indices
+
+Singles = NDArray[np.float32]
+
+ITEM_SIGNALS = ("popularity_12h", "popularity_3d", "shown", "worth")  # columns of `Signals.items`
+VIEWER_SIGNALS = ("als", "co_view")  # what the viewer's own events add to a video
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interactions:
+    """Who was shown what and what came of it, oldest first; rows without a time come first. m = rows."""
+
+    user: Indices  # (m,) row of the user
+    video: Indices  # (m,) row of the video
+    at: Floats  # (m,) NO_DATE where unknown
+    reward: Floats  # (m,) in [0, 1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """n = videos, f = factors, k = neighbours."""
+
+    items: Floats  # (n, len(ITEM_SIGNALS)) logarithms of popularity (two half-lives), of times shown, of mean reward
+    prior: tuple[float, float]  # a and b of the beta prior of a video's mean reward
+    shown: Floats  # (n,) times shown
+    rewarded: Floats  # (n,) sum of rewards: with `prior` the posterior is beta(a + rewarded, b + shown - rewarded)
+    factors: Singles  # (n, f) of ALS
+    gram: Floats  # (f, f) Y^T Y + lambda I, which fold-in starts from
+    confidence: float  # of a pair that was seen, against 1 of one that was not
+    neighbour: Indices  # (n, k) videos most often shown to the same viewers, nearest first
+    closeness: Singles  # (n, k) 0 where they share no viewer
+    apart: Floats  # (n,) mean closeness of a video to those that do not have it among their neighbours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend:
+    """Weights of a logistic model of `a viewer meets this video and likes it`, by signal."""
+
+    warm: Mapping[str, float]  # with a history: ITEM_SIGNALS and VIEWER_SIGNALS
+    cold: Mapping[str, float]  # without: ITEM_SIGNALS

@@ -1,0 +1,163 @@
+"""Interactions → what they say of each video: popularity, mean reward, factors, neighbours. Build-time; reproducible.
+
+One thread, one seed: the same rows give the same bytes. Arrays in, arrays out; no settings, no files.
+"""
+
+import numpy as np
+
+from talentfeed.contracts import HISTORY, NO_DATE, SECONDS_PER_DAY, Floats, Indices, Ints
+from talentfeed.evidence import Interactions, Signals, Singles
+
+FAST, SLOW = 0.5, 3.0  # half-lives of popularity in days
+FACTORS = 64
+ITERATIONS = 15
+CONFIDENCE = 10.0
+RIDGE = 50.0
+NEIGHBOURS = 200
+SHRINK = 10.0  # joint viewers that a pair's closeness is shrunk by
+_ROWS = 512  # of videos whose neighbours are looked for at once
+_LEAST, _MOST = 1.0, 10_000.0  # rows that the prior of a mean reward may weigh
+
+
+def build(log: Interactions, n_users: int, n_videos: int, *, clock: float, seed: int = 0) -> Signals:
+    """All signals of a catalogue as of a time, in seconds UTC."""
+    shown = np.bincount(log.video, minlength=n_videos).astype(np.float64)
+    rewarded: Floats = np.bincount(log.video, log.reward, minlength=n_videos).astype(np.float64)
+    a, b = beta_prior(rewarded, shown)
+    items = np.stack(
+        [
+            np.log(0.5 + popularity(log, n_videos, clock=clock, half_life=FAST)),
+            np.log(0.5 + popularity(log, n_videos, clock=clock, half_life=SLOW)),
+            np.log1p(shown),
+            np.log((rewarded + a) / (shown + a + b)),
+        ],
+        axis=1,
+    )
+    factors = als(log, n_users, n_videos, seed=seed)
+    neighbour, closeness, apart = neighbours(log, n_users, n_videos)
+    wide = factors.astype(np.float64)
+    return Signals(
+        items=items,
+        prior=(a, b),
+        shown=shown,
+        rewarded=rewarded,
+        factors=factors,
+        gram=wide.T @ wide + RIDGE * np.eye(FACTORS),
+        confidence=CONFIDENCE,
+        neighbour=neighbour,
+        closeness=closeness,
+        apart=apart,
+    )
+
+
+def popularity(log: Interactions, n_videos: int, *, clock: float, half_life: float, rewards: bool = False) -> Floats:
+    """Times each video was shown, each halved every `half_life` days, (n,); rows without a time do not count.
+
+    `rewards`: the sum of rewards in place of times shown.
+    """
+    dated = log.at != NO_DATE
+    weight = np.exp2(-np.maximum(clock - log.at[dated], 0.0) / (half_life * SECONDS_PER_DAY))
+    if rewards:
+        weight = weight * log.reward[dated]
+    times: Floats = np.bincount(log.video[dated], weight, minlength=n_videos).astype(np.float64)
+    return times
+
+
+def beta_prior(rewarded: Floats, shown: Floats) -> tuple[float, float]:
+    """a and b of the beta distribution that the videos' mean rewards look drawn from; each (n,).
+
+    Moments of unequal samples: Kleinman, JASA 1973. Where the means spread no more than chance lets them, the prior
+    is as strong as it may be.
+    """
+    known = shown > 0
+    r, n = rewarded[known], shown[known]
+    total = float(n.sum())
+    if not total:
+        return 1.0, 1.0
+    mean = float(np.clip(r.sum() / total, 1e-6, 1 - 1e-6))
+    chance = mean * (1 - mean)
+    spread = float(n @ (r / n - mean) ** 2)
+    groups = len(n) - 1
+    room = total - float(n @ n) / total - groups
+    share = (spread / chance - groups) / room if room > 0 else 0.0
+    weight = float(np.clip(1 / share - 1, _LEAST, _MOST)) if share > 0 else _MOST
+    return mean * weight, (1 - mean) * weight
+
+
+def als(log: Interactions, n_users: int, n_videos: int, *, seed: int = 0) -> Singles:
+    """Factors of the videos from all that was shown, liked or not, (n, FACTORS). Hu, Koren and Volinsky, ICDM 2008."""
+    from implicit.cpu.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
+
+    seen = _seen(log.user, log.video, n_users, n_videos)
+    if not seen.nnz:
+        return np.zeros((n_videos, FACTORS), np.float32)
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=FACTORS,
+            iterations=ITERATIONS,
+            regularization=RIDGE,
+            alpha=CONFIDENCE,
+            random_state=seed,
+            num_threads=1,
+        )
+        model.fit(seen, show_progress=False)
+    factors: Singles = np.ascontiguousarray(model.item_factors, np.float32)
+    return factors
+
+
+def neighbours(
+    log: Interactions, n_users: int, n_videos: int, *, k: int = NEIGHBOURS
+) -> tuple[Indices, Singles, Floats]:
+    """The k videos nearest to each by shared viewers: joint / (sqrt(n_i n_j) + SHRINK), nearest first, (n, k) each.
+
+    Third, (n,): the mean closeness of a video to those that do not have it among their neighbours, which stands in for
+    each of them. Of each viewer the newest events count, as many as taste is read from.
+    """
+    user, video = newest(log.user, log.video, HISTORY)
+    seen = _seen(user, video, n_users, n_videos)
+    count = np.asarray(seen.sum(axis=0), np.float64).ravel()
+    k = min(k, n_videos)
+    index, value = np.zeros((n_videos, k), np.int32), np.zeros((n_videos, k), np.float32)
+    left, holders = np.zeros(n_videos), np.zeros(n_videos)
+    for first in range(0, n_videos, _ROWS):
+        rows = slice(first, min(first + _ROWS, n_videos))
+        joint = (seen[:, rows].T @ seen).toarray()
+        closeness = (joint / (np.sqrt(np.outer(count[rows], count)) + SHRINK)).astype(np.float32)
+        own = np.arange(len(closeness))
+        closeness[own, own + first] = 0.0  # nobody is their own neighbour
+        index[rows] = np.argsort(-closeness, axis=1, kind="stable")[:, :k]
+        value[rows] = np.take_along_axis(closeness, index[rows], axis=1)
+        np.put_along_axis(closeness, index[rows].astype(np.int64), 0.0, axis=1)
+        left += closeness.sum(axis=0, dtype=np.float64)
+        holders += np.bincount(index[rows].ravel(), minlength=n_videos)
+    return index, value, left / np.maximum(n_videos - holders, 1.0)
+
+
+def newest(user: Indices, video: Indices, most: int) -> tuple[Indices, Indices]:
+    """Of rows that stand oldest first, each user's newest distinct videos, newest first, at most so many.
+
+    Users in ascending order; (rows kept,) each.
+    """
+    order = np.lexsort((-np.arange(len(user)), user))
+    user, video = user[order], video[order]
+    pairs = user.astype(np.int64) * (int(video.max(initial=0)) + 1) + video
+    first = np.zeros(len(pairs), np.bool_)
+    first[np.unique(pairs, return_index=True)[1]] = True
+    user, video = user[first], video[first]
+    near = _places(user) < most
+    return user[near], video[near]
+
+
+def _places(group: Ints | Indices) -> Ints:
+    """How many rows of the same group stand before each; groups are ascending."""
+    places: Ints = np.arange(len(group)) - np.searchsorted(group, group)
+    return places
+
+
+def _seen(user: Indices, video: Indices, n_users: int, n_videos: int):  # type: ignore[no-untyped-def]  # scipy has no types
+    from scipy.sparse import csr_matrix
+
+    seen = csr_matrix((np.ones(len(user), np.float32), (user, video)), (n_users, n_videos))
+    seen.data[:] = 1.0  # pairs that came more than once
+    return seen

@@ -1,0 +1,123 @@
+"""Fold-in, co-views and the blend against slow references and on made circles of viewers."""
+
+import numpy as np
+import pytest
+from tests.learning.made import CLOCK, USERS, VIDEOS, two_circles
+
+from talentfeed.contracts import HISTORY, Floats, Ints
+from talentfeed.errors import LogError
+from talentfeed.evidence import ITEM_SIGNALS, VIEWER_SIGNALS, Blend, Signals
+from talentfeed.learning import blend, retrieval
+from talentfeed.learning.retrieval import Retrieval
+from talentfeed.snapshot import signals as built
+
+LOG = two_circles()
+
+
+@pytest.fixture(scope="module")
+def signals() -> Signals:
+    return built.build(LOG, USERS, VIDEOS, clock=CLOCK)
+
+
+def rows(*videos: int) -> Ints:
+    return np.array(videos, np.int64)
+
+
+def test_fold_in_minimises_what_als_minimises(signals: Signals) -> None:
+    seen = rows(3, 40, 7)
+    found = retrieval.fold_in(signals, seen)
+    y = signals.factors.astype(np.float64)
+    confidence = np.ones(VIDEOS)
+    confidence[seen] = signals.confidence
+    wanted = np.zeros(VIDEOS)
+    wanted[seen] = 1.0
+
+    def loss(x: Floats) -> float:
+        return float(confidence @ (wanted - y @ x) ** 2 + built.RIDGE * x @ x)
+
+    rng = np.random.default_rng(0)
+    least = loss(found)
+    assert all(loss(found + 1e-3 * rng.normal(size=len(found))) > least for _ in range(50))
+
+
+def test_a_viewer_of_one_circle_is_nearer_to_its_videos(signals: Signals) -> None:
+    user, video = built.newest(LOG.user, LOG.video, HISTORY)
+    one = retrieval.fold_in(signals, video[user == 5].astype(np.int64))
+    likeness = signals.factors @ one
+    assert likeness[:30].mean() > 1.3 * likeness[30:].mean()
+
+
+def test_a_co_view_is_the_fading_mean_of_closeness_with_a_stand_in_for_the_far_ones(signals: Signals) -> None:
+    near = np.zeros((VIDEOS, VIDEOS))
+    near[np.arange(VIDEOS)[:, None], signals.neighbour] = signals.closeness
+    held = np.zeros((VIDEOS, VIDEOS), np.bool_)
+    held[np.arange(VIDEOS)[:, None], signals.neighbour] = True
+    full = np.where(held, near, signals.apart)
+    weights = np.array([1.0, 0.5 ** (1 / 5), 0.5 ** (2 / 5)])
+    expected = weights @ full[[3, 40, 7]] / weights.sum()
+    assert retrieval.co_view(signals, rows(3, 40, 7)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_viewer_s_part_grows_with_what_is_known_of_the_viewer(signals: Signals) -> None:
+    one = retrieval.viewer_columns(signals, rows(3))
+    raw = signals.factors @ retrieval.fold_in(signals, rows(3)).astype(np.float32)
+    assert one[0] == pytest.approx(raw / 3, rel=1e-5)
+    none = retrieval.viewer_columns(signals, rows())
+    assert np.ptp(none, axis=1).tolist() == [0, 0]
+
+
+def test_without_a_history_the_cold_weights_rank() -> None:
+    found = Retrieval.of(
+        built.build(LOG, USERS, VIDEOS, clock=CLOCK),
+        Blend(
+            warm=dict.fromkeys((*ITEM_SIGNALS, *VIEWER_SIGNALS), 0.0),
+            cold={**dict.fromkeys(ITEM_SIGNALS, 0.0), "popularity_3d": 2.0},
+        ),
+    )
+    assert found.score(rows()) == pytest.approx(2.0 * found.signals.items[:, 1])
+    assert not found.score(rows(1, 2)).any()
+
+
+def fitted(signals: Signals, seed: int = 0) -> Blend:
+    later = two_circles(seed=1, rows=600)
+    user, video = built.newest(LOG.user, LOG.video, HISTORY)
+    events = {u: video[user == u].astype(np.int64) for u in range(USERS)}
+    liked = {
+        u: np.setdiff1d(later.video[(later.user == u) & (later.reward > 0)], events[u]).astype(np.int64)
+        for u in range(USERS)
+    }
+    return blend.fit(
+        signals.items, lambda u: retrieval.viewer_columns(signals, events[u]), liked, events.__getitem__, seed=seed
+    )
+
+
+def test_what_fits_ranks_a_viewer_s_own_circle_first(signals: Signals) -> None:
+    found = Retrieval.of(signals, fitted(signals))
+    user, video = built.newest(LOG.user, LOG.video, HISTORY)
+    own = [found.score(video[user == u].astype(np.int64)) for u in (5, 100)]
+    assert np.mean(np.argsort(-own[0])[:12] < 30) > 0.8
+    assert np.mean(np.argsort(-own[1])[:12] >= 30) > 0.8
+
+
+def test_the_same_seed_fits_the_same_weights(signals: Signals) -> None:
+    assert fitted(signals) == fitted(signals)
+    assert fitted(signals) != fitted(signals, seed=1)
+
+
+def test_nothing_liked_is_nothing_to_fit_on(signals: Signals) -> None:
+    with pytest.raises(LogError, match="nothing was liked"):
+        blend.fit(signals.items, lambda _: np.zeros((2, VIDEOS)), {1: rows()}, lambda _: rows())
+
+
+def test_a_logistic_regression_finds_the_weights_that_made_the_labels() -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(40_000, 2)), np.full((40_000, 1), 7.0)], axis=1)
+    y = rng.random(40_000) < 1 / (1 + np.exp(1.0 - x @ [2.0, -0.5, 0.0]))
+    assert blend.logistic(x, y.astype(np.float64)).tolist() == pytest.approx([2.0, -0.5, 0.0], abs=0.06)
+
+
+def test_a_logistic_regression_of_what_can_be_told_apart_stays_finite() -> None:
+    x = np.array([[0.0], [0.0], [1.0], [1.0]])
+    weights = blend.logistic(x, np.array([0.0, 0.0, 1.0, 1.0]))
+    assert np.isfinite(weights).all()
+    assert weights[0] > 1
