@@ -51,7 +51,7 @@ bench-flush: setup ## recording a feed, and flushing into MariaDB beside row-by-
 	$(BIN)/python -m benchmarks.flush $(ARGS)
 
 requirements: ## compile the hashed pins anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra build --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra build --extra s3 --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra build --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/build.txt
 	uv pip compile pyproject.toml --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/serve.txt
 

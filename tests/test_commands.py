@@ -22,7 +22,20 @@ from tests.contracts.backends import RedisServer
 from talentfeed.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("demo", "import", "build", "serve", "evaluate", "judge", "flush", "replay", "ledger", "check", "settings")
+COMMANDS = (
+    "demo",
+    "import",
+    "build",
+    "serve",
+    "evaluate",
+    "judge",
+    "flush",
+    "replay",
+    "ledger",
+    "check",
+    "settings",
+    "snapshots",
+)
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ import typer
 
 from talentfeed import __version__, console, embedded, remote
 from talentfeed import settings as settings_module
-from talentfeed.commands import activities, serving
+from talentfeed.commands import activities, serving, snapshots
 from talentfeed.commands.judge import judge
 from talentfeed.commands.starting import start as _start
 from talentfeed.errors import SettingsError, TalentFeedError
@@ -94,7 +94,13 @@ def build(
     from talentfeed.building import build_snapshot
 
     with console.progress() as progress:
-        report = build_snapshot(settings, as_of=embedded.as_of(as_of, settings), force=force, progress=progress)
+        report = build_snapshot(
+            settings,
+            as_of=embedded.as_of(as_of, settings),
+            force=force,
+            progress=progress,
+            waits=lambda: console.say("Another build is under way; waiting for what comes of it"),
+        )
     console.show_build(report)
     console.emit(
         {
@@ -280,6 +286,7 @@ def version() -> None:
 
 app.command()(judge)
 app.add_typer(activities.app, name="activities")
+app.add_typer(snapshots.app, name="snapshots")
 
 
 # ---------------------------------------------------------------- what the commands share

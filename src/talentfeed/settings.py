@@ -136,6 +136,15 @@ class Settings(BaseSettings):
     session_ttl_seconds: int = Field(3_600, ge=1, description="Life of `session:*` keys.")
     reload_interval_seconds: float = Field(0, ge=0, description="Build a new snapshot this often; 0 = only when asked.")
 
+    snapshot_url: str | None = Field(
+        None,
+        description="Where snapshots travel: a folder on a shared volume, or `s3://bucket/prefix` with the extra `s3`; "
+        "unset = they stay in DATA_DIR.",
+    )
+    snapshot_tolerance: float = Field(
+        0.5, ge=0, lt=1, description="Share by which a build's counts may fall below the last snapshot's."
+    )
+
     data_dir: Path = Field(Path("var"), description="Where the embedded database and the snapshots are kept.")
     blacklist_path: Path = Field(Path("data/blacklist.csv"), description="URLs never shown; reread on each build.")
     preset: Annotated[str, AfterValidator(_preset)] = Field("classic", description="The named set of ranking weights.")

@@ -15,7 +15,7 @@ from talentfeed.activity.pruning import Pruner
 from talentfeed.activity.quarantine import Quarantine
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
-from talentfeed.building import build_command
+from talentfeed.building import build_command, fetch_command
 from talentfeed.connections import Stores, check_bastion, open_stores, opened
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import SettingsError, SnapshotError, TalentFeedError
@@ -102,6 +102,7 @@ class Service:
 
     async def start(self) -> None:
         """Map the snapshot, then start what works beside the requests. Nothing here keeps a feed from being served."""
+        self.live.hear()
         if not self.live.try_load() and self.live.refused is None:
             log.warning("No snapshot in %s yet; make one with: talentfeed build", self.settings.snapshot_dir)
         if self.settings.mysql_host is None:  # the platform's own database is its owners': `talentfeed ledger --create`
@@ -113,7 +114,7 @@ class Service:
         if self.stores.in_process and not await self._warm(patience=WARM_SECONDS):
             self._tasks.append(asyncio.create_task(self._until_done(self._warm)))
         await self.flusher.start()
-        if self.serving is None and self.settings.mysql_host is not None:
+        if self.serving is None and self.settings.mysql_host is not None and self.settings.snapshot_url is None:
             self._tasks.append(asyncio.create_task(self._until_done(self._first_snapshot)))
         self._tasks.append(asyncio.create_task(make_pruner(self.settings, self.stores).run(), name="pruner"))
         if self.settings.reload_interval_seconds > 0:
@@ -189,7 +190,11 @@ class Service:
         degraded = [
             {"part": name, "reason": kind, "since": since.get(name, time.time())} for name, kind in wrong.items()
         ]
-        for part, fault in (("snapshot", self.live.refused), ("build", self.live.build_error)):
+        for part, fault in (
+            ("snapshot", self.live.refused),
+            ("build", self.live.build_error),
+            ("fetch", self.live.fetch_error),
+        ):
             if fault is not None:
                 degraded.append({"part": part, "reason": fault.reason, "since": fault.since})
         serving = self.serving
@@ -274,7 +279,9 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
     live = LiveSnapshot(
         settings.snapshot_dir,
         prepare=ranker_factory(settings),
-        build_command=build_command("--nice", "10", as_of=as_of),
+        build_command=build_command("--nice", "10", as_of=as_of)
+        or (fetch_command() if settings.snapshot_url is not None else None),
+        fetched=settings.snapshot_url is not None,
     )
     return Service(
         settings,

@@ -118,6 +118,9 @@ class Reloaded:
 class Reloads:
     reloads: int = 0
     failures: int = 0
+    build_error: object | None = None
+    refused: object | None = None
+    fetch_error: object | None = None
 
 
 class LocalService:

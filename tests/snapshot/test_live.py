@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from tests.ranking.factory import make_snapshot, video
 from talentfeed.contracts import Snapshot
 from talentfeed.errors import SnapshotError
 from talentfeed.snapshot import live as live_module
-from talentfeed.snapshot import store
+from talentfeed.snapshot import outcomes, store
 from talentfeed.snapshot.live import LiveSnapshot
+from talentfeed.snapshot.outcomes import BUILD, FETCH, Outcome
 
 REPORT = json.dumps({"version": "any", "seconds": 0.1})
 
@@ -208,3 +210,64 @@ def test_the_watcher_survives_what_nobody_foresaw(tmp_path: Path, monkeypatch: p
 
     asyncio.run(watch())
     assert part.serving is not None
+
+
+def test_a_build_that_another_process_ran_is_heard_of_once_and_forgotten_after_a_good_one(tmp_path: Path) -> None:
+    part = live(tmp_path)
+    outcomes.tell(tmp_path, BUILD, Outcome(at=1_790_000_000.0, error="videos: 3 where the current snapshot has 900"))
+    for _ in range(3):
+        part.hear()
+    assert part.build_error is not None
+    assert "videos: 3 where" in part.build_error.reason
+    assert part.build_error.since == 1_790_000_000.0
+    assert part.failures == 1
+    outcomes.tell(tmp_path, BUILD, Outcome(at=1_790_000_001.0, version="any"))
+    part.hear()
+    assert part.build_error is None
+    assert part.failures == 1
+
+
+def test_what_a_failed_build_left_is_the_answers_reason_and_counts_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from talentfeed.snapshot import outcomes as o;"
+        f"o.tell(Path({str(tmp_path)!r}), o.BUILD, o.Outcome(at=1.0, error='all that is\\nwrong')); sys.exit('wrong')"
+    )
+    part = live(tmp_path, child(code))
+    with pytest.raises(SnapshotError, match=r"The build failed: all that is\nwrong"):
+        asyncio.run(part.reload())
+    part.hear()
+    assert part.failures == 1
+
+
+def test_what_hinders_fetching_is_told_only_where_snapshots_are_fetched(tmp_path: Path) -> None:
+    outcomes.tell(tmp_path, FETCH, Outcome(at=5.0, error="s3://there cannot be used"))
+    part, other = LiveSnapshot(tmp_path, prepare=id, build_command=None, fetched=True), live(tmp_path)
+    part.hear()
+    other.hear()
+    assert part.fetch_error is not None
+    assert (part.fetch_error.reason, part.fetch_error.since) == ("s3://there cannot be used", 5.0)
+    assert other.fetch_error is None
+    outcomes.tell(tmp_path, FETCH, Outcome(at=6.0))
+    part.hear()
+    assert part.fetch_error is None
+
+
+def test_a_build_of_another_process_puts_off_the_next_at_an_interval(tmp_path: Path) -> None:
+    store.publish(snapshot(1), tmp_path)
+    part = live(tmp_path, child(f"print('{REPORT}')"))
+
+    async def run() -> None:
+        rebuilding = asyncio.create_task(part.reload_every(2.0))
+        await asyncio.sleep(0)  # it has begun to wait
+        until = time.monotonic() + 4.0
+        while time.monotonic() < until:
+            outcomes.tell(tmp_path, BUILD, Outcome(at=time.time()))
+            assert part.reloads == 0
+            await asyncio.sleep(0.02)
+        deadline = time.monotonic() + 60  # nobody else builds any more
+        while not part.reloads:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        rebuilding.cancel()
+
+    asyncio.run(run())

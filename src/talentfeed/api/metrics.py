@@ -110,6 +110,18 @@ class _ServiceCollector(Collector):
             for kind, count in manifest.counts.items():
                 rows.add_metric([kind], count)
             yield rows
+        faults = GaugeMetricFamily(
+            "talentfeed_snapshot_fault",
+            "1 while the last build failed, the published snapshot is refused, or it cannot be fetched",
+            labels=["part"],
+        )
+        for part, fault in (
+            ("build", service.live.build_error),
+            ("snapshot", service.live.refused),
+            ("fetch", service.live.fetch_error),
+        ):
+            faults.add_metric([part], float(fault is not None))
+        yield faults
         waiting = GaugeMetricFamily(
             "talentfeed_oldest_waiting_seconds",
             "Since when the oldest activity waits to be flushed, since 1970 UTC",

@@ -71,6 +71,17 @@ class ReloadCounters(Protocol):
     def reloads(self) -> int: ...
     @property
     def failures(self) -> int: ...
+    @property
+    def build_error(self) -> object | None:
+        """Why the last build came to nothing; None where it ended well."""
+
+    @property
+    def refused(self) -> object | None:
+        """Why the published snapshot is not served."""
+
+    @property
+    def fetch_error(self) -> object | None:
+        """Why what is published elsewhere is not here."""
 
 
 class BastionState(Protocol):

@@ -1,6 +1,7 @@
 """How the feed is served: in this process, or by a supervisor's workers."""
 
 import asyncio
+import functools
 import importlib
 import logging
 import signal
@@ -12,10 +13,11 @@ from pathlib import Path
 
 from talentfeed import console, embedded
 from talentfeed import settings as settings_module
+from talentfeed.building import KEPT_SNAPSHOTS, open_exchange
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
-from talentfeed.supervisor import Child, Inherited, Supervisor
+from talentfeed.supervisor import Child, Inherited, Supervisor, Work
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ SHARED = (
 def serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
     """Serve until told to stop.
 
-    One worker works in this process. More are forked after importing, so that they share what they have in common.
+    One worker works in this process. More are forked after importing, so that they share what they have in common;
+    where snapshots travel, one process beside the workers fetches them.
     Raises SettingsError for what cannot be served, TalentFeedError where the first build fails.
     """
     from talentfeed.wiring import check_settings
@@ -45,11 +48,13 @@ def serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
         inherited = Inherited.take()
         listener = _listen(settings, inherited)
         # with a platform's database, which may be away, the service starts and builds beside its requests
-        if store.current(settings.snapshot_dir) is None and settings.mysql_host is None:
+        # and where snapshots travel, what another published is fetched
+        embedded_only = settings.mysql_host is None and settings.snapshot_url is None
+        if embedded_only and store.current(settings.snapshot_dir) is None:
             embedded.build_in_child(as_of)
         if greet:
             console.greet(settings)
-        if settings.workers == 1 and inherited is None:
+        if settings.workers == 1 and settings.snapshot_url is None and inherited is None:
             _work(settings, listener, as_of=as_of)
         else:
             sys.exit(_supervise(settings, listener, inherited, as_of=as_of))
@@ -67,12 +72,22 @@ def rehearse() -> None:
 def _supervise(settings: Settings, listener: socket.socket, inherited: Inherited | None, *, as_of: float | None) -> int:
     _import_all()
     with tempfile.TemporaryDirectory(prefix="talentfeed-") as meeting:
-        names = [str(number) for number in range(1, settings.workers + 1)]
 
         def work(child: Child) -> None:
             _work(settings, listener, as_of=as_of, child=child, meeting=Path(meeting))
 
-        return Supervisor(listener, dict.fromkeys(names, work), rehearse=_rehearse_in_child, inherited=inherited).run()
+        works: dict[str, Work] = {str(number): work for number in range(1, settings.workers + 1)}
+        if settings.snapshot_url is not None:
+            works["follower"] = functools.partial(_follow, settings)
+        return Supervisor(listener, works, rehearse=_rehearse_in_child, inherited=inherited).run()
+
+
+def _follow(settings: Settings, child: Child) -> None:
+    from talentfeed.snapshot.follower import follow
+
+    exchange = open_exchange(settings)
+    child.ready()
+    follow(exchange, settings.snapshot_dir, lifeline=child.lifeline, keep=KEPT_SNAPSHOTS)
 
 
 def _work(

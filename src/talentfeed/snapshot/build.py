@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from talentfeed.contracts import Manifest
+from talentfeed.contracts import Manifest, Snapshot
 from talentfeed.errors import SnapshotError
 from talentfeed.snapshot import checks, store
 from talentfeed.snapshot.frames import clean
@@ -19,6 +19,7 @@ from talentfeed.snapshot.workbench import open_workbench
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
+Publish = Callable[[Snapshot, Path], Manifest]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +42,16 @@ def build(
     as_of: float | None = None,
     blacklist: Path | None = None,
     media_base_url: str,
+    tolerance: float = 0.5,
     force: bool = False,
+    publish: Publish = store.publish,
     progress: Progress = lambda _stage, _done: None,
 ) -> Report:
     """Read, clean, derive, pack, check and publish.
 
-    now: the wall clock in seconds UTC. as_of: the catalogue's day; later rows are left out. force: publish even where
-    counts fell by more than half. progress: called with each stage's name and 0.0 when it begins, 1.0 when it is done.
+    now: the wall clock in seconds UTC. as_of: the catalogue's day; later rows are left out. tolerance: the share by
+    which a count may fall; force: by any. publish: writes the snapshot and makes it the current one. progress: called
+    with each stage's name and 0.0 when it begins, 1.0 when it is done.
     Raises SourceError (the database) or SnapshotError (the checks, the disk); the current snapshot then stays.
     """
     seconds: dict[str, float] = {}
@@ -71,9 +75,9 @@ def build(
             snapshot = pack(bench, frames, tables, media_base_url=media_base_url, as_of=as_of)
     with stage("check"):
         last = _last(snapshot_dir)
-        checks.check(snapshot, last, force=force)
+        checks.check(snapshot, last, shrink=tolerance, force=force)
     with stage("publish"):
-        manifest = store.publish(snapshot, snapshot_dir)
+        manifest = publish(snapshot, snapshot_dir)
     size = sum(file.stat().st_size for file in (snapshot_dir / manifest.version).iterdir())
     log.info("snapshot %s: %s", manifest.version, ", ".join(f"{n} {kind}" for kind, n in manifest.counts.items()))
     return Report(

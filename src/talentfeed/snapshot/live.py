@@ -6,6 +6,7 @@ A swap is one assignment: requests under way end on the snapshot they began with
 import asyncio
 import json
 import logging
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from typing import Any, Generic, TypeVar
 
 from talentfeed.contracts import Snapshot
 from talentfeed.errors import SnapshotError, TalentFeedError
-from talentfeed.snapshot import store
+from talentfeed.snapshot import outcomes, store
 
 log = logging.getLogger(__name__)
 Ranker = TypeVar("Ranker")
-WATCH_SECONDS = 2.0
+WATCH_SECONDS = 1.0
+SPREAD = 0.05  # of an interval, at most: so that not all processes find at the same moment that a build is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,16 @@ class LiveSnapshot(Generic[Ranker]):
     """Holds what is served and keeps it up to date with the folder's pointer."""
 
     def __init__(
-        self, folder: Path, *, prepare: Callable[[Snapshot], Ranker], build_command: Sequence[str] | None
+        self,
+        folder: Path,
+        *,
+        prepare: Callable[[Snapshot], Ranker],
+        build_command: Sequence[str] | None,
+        fetched: bool = False,
     ) -> None:
-        """`prepare` derives what ranks from a snapshot. `build_command` builds in a child process and prints its
-        report as the last line of stdout; None where the build's libraries are not installed."""
+        """`prepare` derives what ranks from a snapshot. `build_command` builds, or fetches, in a child process and
+        prints its report as the last line of stdout; None where the build's libraries are not installed. `fetched`:
+        another process brings snapshots here, and tells what hinders it."""
         self._folder = folder
         self._prepare = prepare
         self._build_command = build_command
@@ -64,6 +72,9 @@ class LiveSnapshot(Generic[Ranker]):
         self.serving: Serving[Ranker] | None = None
         self.build_error: Fault | None = None  # of the last build; the next one that ends well clears it
         self.refused: Fault | None = None  # why the published snapshot is not served
+        self.fetch_error: Fault | None = None  # why what is published elsewhere is not here
+        self._fetched = fetched
+        self._heard: str | None = None  # the id of the last build's outcome
         self.reloads = 0
         self.failures = 0
 
@@ -119,15 +130,37 @@ class LiveSnapshot(Generic[Ranker]):
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
+                await asyncio.to_thread(self.hear)
                 await asyncio.to_thread(self.try_load)
             except Exception as error:
                 self._refused(f"{type(error).__name__}: {error}")
                 log.debug("Looking for a snapshot failed", exc_info=True)
 
+    def hear(self) -> None:
+        """Take note of what the last build came to, whoever ran it, and of what hinders fetching."""
+        built = outcomes.ask(self._folder, outcomes.BUILD)
+        if built is not None and built.id != self._heard:
+            self._heard = built.id
+            if built.error is None:
+                self.build_error = None
+            else:
+                self._build_failed(f"The build failed: {built.error}", since=built.at)
+        fetched = outcomes.ask(self._folder, outcomes.FETCH) if self._fetched else None
+        self.fetch_error = None if fetched is None or fetched.error is None else Fault(fetched.error, fetched.at)
+
     async def reload_every(self, seconds: float) -> None:
-        """Rebuild at this interval. Runs until cancelled, whatever goes wrong in between."""
+        """Rebuild so long after the last build, whoever ran it. Runs until cancelled, whatever goes wrong in between.
+
+        So any number of processes may do this on one folder: the first that finds a build due does it for all.
+        """
+        last = time.time()  # a start is no reason to build at once
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(max(0.0, last + seconds - time.time()) + seconds * SPREAD * random.random())
+            built = await asyncio.to_thread(outcomes.ask, self._folder, outcomes.BUILD)
+            if built is not None and last < built.at <= time.time():
+                last = built.at
+                continue
+            last = time.time()
             try:
                 await self.reload()
             except SnapshotError:
@@ -163,12 +196,17 @@ class LiveSnapshot(Generic[Ranker]):
             await asyncio.gather(self._building, return_exceptions=True)
 
     async def _build_and_load(self) -> None:
+        heard = self._heard
         try:
             if self._build_command is not None:
                 await self._build(self._build_command)
         except (SnapshotError, OSError) as error:
-            self._build_failed(str(error))
-            raise SnapshotError(str(error)) from error
+            await asyncio.to_thread(self.hear)
+            if self._heard == heard or self.build_error is None:  # it ended before it could tell why
+                self._build_failed(str(error))
+            assert self.build_error is not None  # noqa: S101 - just set
+            raise SnapshotError(self.build_error.reason) from error
+        await asyncio.to_thread(self.hear)
         self.build_error = None
         try:
             await asyncio.to_thread(self.load)
@@ -201,11 +239,11 @@ class LiveSnapshot(Generic[Ranker]):
         except (ValueError, LookupError) as error:
             raise SnapshotError(f"The build ended without an error but with no report: {out[-200:]!r}") from error
 
-    def _build_failed(self, reason: str) -> None:
+    def _build_failed(self, reason: str, *, since: float | None = None) -> None:
         self.failures += 1
         if self.build_error is None or self.build_error.reason != reason:
             log.error("%s", reason)
-            self.build_error = Fault(reason, time.time())
+            self.build_error = Fault(reason, time.time() if since is None else since)
 
     def _refused(self, reason: str | None) -> None:
         if reason is None:

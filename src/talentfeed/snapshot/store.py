@@ -22,20 +22,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from talentfeed.contracts import SCHEMA_VERSION, Flows, Manifest, Skills, Snapshot, Users, Videos
+from talentfeed.contracts import Flows, Manifest, Skills, Snapshot, Users, Videos
 from talentfeed.errors import SnapshotError
+from talentfeed.snapshot import manifests
+from talentfeed.snapshot.manifests import Stored
 
 MANIFEST, POINTER = "manifest.json", "CURRENT"
 ABANDONED_SECONDS = 3_600.0  # nothing is half made for so long
 _PARTS: dict[str, type[Any]] = {"videos": Videos, "flows": Flows, "users": Users}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
-
-
-class _Stored(msgspec.Struct):
-    """`manifest.json`: the manifest and the numbers that are no array."""
-
-    manifest: Manifest
-    n_creators: int
 
 
 def arrays(snapshot: Snapshot) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -72,7 +67,7 @@ def seal(snapshot: Snapshot) -> Snapshot:
     What was skipped is no part of the version: the same catalogue is the same version.
     """
     manifest = replace(snapshot.manifest, checksums=checksums(snapshot), version="", skipped={})
-    content = hashlib.sha256(msgspec.json.encode(_Stored(manifest, snapshot.n_creators))).hexdigest()
+    content = hashlib.sha256(msgspec.json.encode(Stored(manifest, snapshot.n_creators))).hexdigest()
     day = np.datetime64(int(manifest.watermark), "s").item().strftime("%Y%m%dT%H%M%SZ")
     named = replace(manifest, version=f"{day}-{content[:12]}", skipped=snapshot.manifest.skipped)
     return replace(snapshot, manifest=named)
@@ -83,17 +78,30 @@ def publish(snapshot: Snapshot, folder: Path) -> Manifest:
 
     Raises SnapshotError where it cannot be written, or its arrays are not those of its checksums.
     """
+    manifest = write(snapshot, folder)
+    try:
+        point(folder, manifest.version)
+    except OSError as error:
+        raise SnapshotError(
+            f"{folder / POINTER}: cannot be written: {error.strerror}; the current one stays"
+        ) from error
+    return manifest
+
+
+def write(snapshot: Snapshot, folder: Path) -> Manifest:
+    """Write a snapshot without making it the current one; it is then the last of `versions`. Raises as `publish`."""
     manifest = snapshot.manifest
     sums = checksums(snapshot)
     if manifest.checksums and dict(manifest.checksums) != sums:
-        raise SnapshotError(f"{_checked(manifest.version)}: its arrays changed after it was sealed; build it again")
+        raise SnapshotError(f"{checked(manifest.version)}: its arrays changed after it was sealed; build it again")
     manifest = replace(manifest, checksums=sums)
-    target = folder / _checked(manifest.version)
+    target = folder / checked(manifest.version)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not _is_whole(folder, manifest):
+        if _is_whole(folder, manifest):
+            os.utime(target / MANIFEST)
+        else:
             _write(replace(snapshot, manifest=manifest), folder, target)
-        point(folder, manifest.version)
     except OSError as error:
         raise SnapshotError(f"{target}: cannot be written: {error.strerror}; the current one stays") from error
     return manifest
@@ -115,18 +123,23 @@ def _write(snapshot: Snapshot, folder: Path, target: Path) -> None:
         for name, array in arrays(snapshot):
             header, data = _npy(array)
             _put(making / name, header, data.reshape(-1).view(np.uint8).data)
-        _put(making / MANIFEST, msgspec.json.encode(_Stored(snapshot.manifest, snapshot.n_creators)))
+        _put(making / MANIFEST, msgspec.json.encode(Stored(snapshot.manifest, snapshot.n_creators)))
         _sync(making)
-        if target.exists():  # and damaged, else it would not be written again
-            target.rename(folder / f".damaged-{target.name}-{secrets.token_hex(4)}")
-        try:
-            making.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another build published the same meanwhile
-                raise
-        _sync(folder)
+        install(making, target)
     finally:
         shutil.rmtree(making, ignore_errors=True)
+
+
+def install(draft: Path, target: Path) -> None:
+    """Give a whole version its name, in place of a damaged one of that name. Raises OSError."""
+    if target.exists():  # and damaged, else it would not be written again
+        target.rename(target.with_name(f".damaged-{target.name}-{secrets.token_hex(4)}"))
+    try:
+        draft.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process installed the same meanwhile
+            raise
+    _sync(target.parent)
 
 
 def _put(path: Path, *chunks: Any) -> None:
@@ -145,7 +158,8 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _checked(version: str) -> str:
+def checked(version: str) -> str:
+    """A version's name, fit for a path. Raises SnapshotError for any other."""
     if not _NAME.fullmatch(version):
         raise SnapshotError(f"{version!r} is no name of a version: letters, digits, `.`, `_` and `-` only")
     return version
@@ -163,9 +177,17 @@ def current(folder: Path) -> str | None:
         ) from error
 
 
+def try_current(folder: Path) -> str | None:
+    """As `current`, but None where it cannot be read."""
+    try:
+        return current(folder)
+    except SnapshotError:
+        return None
+
+
 def point(folder: Path, version: str) -> None:
     """Make a published version the current one, such as to roll back. Raises SnapshotError where it is not there."""
-    if not (folder / _checked(version) / MANIFEST).is_file():
+    if not (folder / checked(version) / MANIFEST).is_file():
         raise SnapshotError(f"{folder / version}: there is no such snapshot; there are: {', '.join(versions(folder))}")
     pointer = folder / f".{POINTER}-{secrets.token_hex(4)}"
     try:
@@ -195,7 +217,7 @@ def prune(folder: Path, keep: int = 3) -> list[str]:
         hidden = folder / f".gone-{version}-{secrets.token_hex(4)}"
         (folder / version).rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
-    for left in [*folder.glob(".making-*"), *folder.glob(".gone-*")]:
+    for left in [found for kind in ("making", "gone", "damaged", "fetching") for found in folder.glob(f".{kind}-*")]:
         if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
     return gone
@@ -215,36 +237,42 @@ def load(folder: Path, version: str | None = None, *, verify: bool = False) -> S
     chosen = version or current(folder)
     if chosen is None:
         raise SnapshotError(f"{folder}: there is no snapshot; `talentfeed build` makes one")
-    home = folder / _checked(chosen)
+    home = folder / checked(chosen)
+    return load_from(home, home, verify=verify)
+
+
+def load_from(home: Path, shown: object, *, verify: bool = False) -> Snapshot:
+    """Map the snapshot in this very folder; errors tell `shown` in its place. Raises as `load`."""
     try:
-        stored = msgspec.json.decode((home / MANIFEST).read_bytes(), type=_Stored)
-        if stored.manifest.schema_version != SCHEMA_VERSION:
-            raise SnapshotError(
-                f"{home}: schema {stored.manifest.schema_version}, this program reads {SCHEMA_VERSION};"
-                " `talentfeed build` makes one that it reads"
-            )
+        stored = manifests.stored((home / MANIFEST).read_bytes(), shown)
         parts = {part: cls(**{f.name: _map(home, part, f.name) for f in fields(cls)}) for part, cls in _PARTS.items()}
         similarity = _map(home, "skills", "similarity")
     except FileNotFoundError as error:
-        raise SnapshotError(f"{home}: {error.filename} is missing; `talentfeed build` makes a whole one") from error
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
-        raise SnapshotError(f"{home}: damaged: {error}; `talentfeed build` makes a whole one") from error
+        raise SnapshotError(
+            f"{shown}: {Path(str(error.filename)).name} is missing; `talentfeed build` makes a whole one"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SnapshotError(f"{shown}: damaged: {error}; `talentfeed build` makes a whole one") from error
     snapshot = Snapshot(
         manifest=stored.manifest,
         skills=Skills(n=len(similarity), similarity=similarity),
         n_creators=stored.n_creators,
         **parts,
     )
-    _match(home, snapshot, verify=verify)
+    _match(shown, snapshot, verify=verify)
     return snapshot
 
 
 def _map(home: Path, part: str, name: str) -> NDArray[Any]:
-    mapped: NDArray[Any] = np.load(home / f"{part}.{name}.npy", mmap_mode="r", allow_pickle=False)
+    file = home / f"{part}.{name}.npy"
+    try:
+        mapped: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{file.name} is not what was published: {error}") from error
     return mapped.view(np.ndarray)
 
 
-def _match(home: Path, snapshot: Snapshot, *, verify: bool) -> None:
+def _match(home: object, snapshot: Snapshot, *, verify: bool) -> None:
     counts = snapshot.manifest.counts
     for part, found in (("videos", snapshot.videos), ("flows", snapshot.flows), ("users", snapshot.users)):
         if counts.get(part, len(found.id)) != len(found.id):
