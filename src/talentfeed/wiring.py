@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a second, ten seconds of a slow Redis
 WARM_SECONDS = 3.0  # that a start waits for what clients reported before; later it is tried again beside the requests
 RETRY_SECONDS = 2.0
+REST_SECONDS = 5.0  # in which a start does nothing that can wait, such as importing what only writing needs
 STOP_SECONDS = 9.0  # from when a stop begins, for requests, storing and flushing: a host kills after ten
 SESSION_BUDGET = 0.25  # seconds that Redis may take for a session; a healthy one needs a few thousandths
 
@@ -116,9 +117,13 @@ class Service:
         await self.flusher.start()
         if self.serving is None and self.settings.mysql_host is not None and self.settings.snapshot_url is None:
             self._tasks.append(asyncio.create_task(self._until_done(self._first_snapshot)))
-        self._tasks.append(asyncio.create_task(make_pruner(self.settings, self.stores).run(), name="pruner"))
+        self._tasks.append(asyncio.create_task(self._prune(), name="pruner"))
         if self.settings.reload_interval_seconds > 0:
             self._tasks.append(asyncio.create_task(self.live.reload_every(self.settings.reload_interval_seconds)))
+
+    async def _prune(self) -> None:
+        await asyncio.sleep(REST_SECONDS)
+        await (await make_pruner(self.settings, self.stores)).run()
 
     async def _own_ledger(self) -> None:
         try:
@@ -239,9 +244,10 @@ def make_flusher(settings: Settings, stores: Stores) -> Flusher:
     )
 
 
-def make_pruner(settings: Settings, stores: Stores) -> Pruner:
+async def make_pruner(settings: Settings, stores: Stores) -> Pruner:
     """What keeps the ledger from growing without end."""
-    return Pruner(stores.redis, stores.activity_log.ledger, every=settings.ledger_prune_seconds)
+    activity_log = await stores.activity_log.get()
+    return Pruner(stores.redis, activity_log.ledger, every=settings.ledger_prune_seconds)
 
 
 def make_quarantine(settings: Settings, stores: Stores) -> Quarantine:
@@ -314,7 +320,7 @@ async def flush_once(settings: Settings) -> FlushReport:
             await stores.activity_log.ensure_ledger()
         report = await make_flusher(settings, stores).flush_all()
         if report.error is None:
-            await make_pruner(settings, stores).look()
+            await (await make_pruner(settings, stores)).look()
         return report
 
 
