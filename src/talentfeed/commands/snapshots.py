@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from talentfeed import console, logs
-from talentfeed import settings as settings_module
+from talentfeed import console
 from talentfeed.building import KEPT_SNAPSHOTS, open_exchange
+from talentfeed.commands.starting import start
 from talentfeed.contracts import Manifest
 from talentfeed.errors import SettingsError, SnapshotError
 from talentfeed.settings import Settings
@@ -41,7 +41,7 @@ def snapshots(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    settings = _start()
+    settings = start()
     exchange = open_exchange(settings)
     found = listed(settings, exchange)
     place = str(settings.snapshot_dir) if exchange is None else str(exchange.shown)
@@ -61,7 +61,7 @@ def rollback(
     talentfeed snapshots rollback
     talentfeed snapshots rollback 20261121T215958Z-9d575b55aa1a
     """
-    chosen, former = go_back(_start(), version)
+    chosen, former = go_back(start(), version)
     console.say(f"{chosen} is the current snapshot now; running servers take it within seconds")
     console.emit({"version": chosen, "before": former})
 
@@ -73,7 +73,7 @@ def fetch() -> None:
     \b
     talentfeed snapshots fetch
     """
-    settings = _start()
+    settings = start()
     exchange = open_exchange(settings)
     if exchange is None:
         raise SettingsError("SNAPSHOT_URL: not set, so there is nothing to fetch from; set it to a folder or s3://…")
@@ -157,9 +157,3 @@ def _show(found: list[Version], *, title: str) -> None:
         mark = "current" if one.current else ""
         table.add_row(mark, one.version, console.ago(one.published_at), f"{one.bytes / 1e6:.1f}", *counts)
     Console(width=120).print(table)
-
-
-def _start() -> Settings:
-    settings = settings_module.load()
-    logs.set_up(level=settings.log_level, file=settings.log_file)
-    return settings
