@@ -12,9 +12,10 @@ WORKERS ?= 2
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-.venv/.installed-build: requirements/build.txt pyproject.toml
+KERNEL := hatch_build.py $(wildcard src/talentfeed/ranking/native/*)
+.venv/.installed-build: requirements/build.txt pyproject.toml $(KERNEL)
 	@scripts/setup.sh build
-.venv/.installed-dev: requirements/dev.txt pyproject.toml
+.venv/.installed-dev: requirements/dev.txt pyproject.toml $(KERNEL)
 	@scripts/setup.sh dev
 
 setup: .venv/.installed-dev ## everything for working on the project: .venv and the servers that tests start

@@ -43,6 +43,9 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
     $python -m venv --clear .venv
 fi
 
+# The ranking kernel is compiled when the project is installed.
+[ -n "${CC:-}" ] || command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || apt_install gcc libc6-dev
+
 echo "Installing the pinned packages of requirements/$set_name.txt into .venv (a minute on a fresh machine) …" >&2
 export PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
 .venv/bin/python -m pip install --quiet --require-hashes -r "requirements/$set_name.txt"

@@ -7,7 +7,7 @@ Times are float64 seconds since 1970-01-01 UTC. Ids are the platform's, int64. I
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -244,12 +244,11 @@ class Policy:
     bandits: Mapping[Pool, BanditState]  # popular, affinity, fresh
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One chosen item and why."""
 
     kind: Kind
-    index: int  # row in videos or flows
+    index: int  # type: ignore[assignment]  # row in videos or flows; not the method of a tuple
     pool: Pool  # the pool it was drawn from
     planned: Pool  # the pool the pattern names for this place; differs from `pool` where that had nothing admissible
     probability: float  # of this choice, given the noise and the slots before it

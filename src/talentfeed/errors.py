@@ -64,3 +64,7 @@ class BastionError(TalentFeedError):
         super().__init__(message)
         self.kind = kind
         self.fatal = fatal
+
+
+class KernelMissingError(TalentFeedError):
+    """The compiled part of the ranking is not there, or not of this source."""

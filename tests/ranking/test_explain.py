@@ -14,7 +14,7 @@ from tests.ranking.strategies import VIEWER, Asked, asked, events, policies, sna
 from tests.reference.slate import Feed
 
 from talentfeed.contracts import Event, FeedRequest, Kind, Policy, Pool, Slot, Snapshot
-from talentfeed.ranking import features, parts, viewer
+from talentfeed.ranking import parts, viewer
 from talentfeed.ranking.explain import explain
 from talentfeed.ranking.explanation import Explanation, SlotExplanation
 from talentfeed.ranking.feed import (
@@ -82,7 +82,7 @@ def test_the_parts_of_a_score_add_up_to_it_whatever_was_learned(
     ranker = prepare(snapshot, policy, CLASSIC)
     who = viewer.read(snapshot, VIEWER, news)
     rows = range(len(snapshot.videos.id))
-    scores = video_scores(ranker, who, features.ages(snapshot.videos.created_at, NOW), seed)
+    scores = video_scores(ranker, who, NOW, seed)
     x = parts.video_features(ranker, who, rows, now=NOW, seed=seed)
     for pool in LEARNING:
         for part in parts.video_parts(ranker, pool, rows, x, scores[pool], now=NOW, seed=seed):
@@ -90,7 +90,7 @@ def test_the_parts_of_a_score_add_up_to_it_whatever_was_learned(
             assert all(math.isclose(f.adds, f.x * f.theta) for f in part.features)
             assert part.total == pytest.approx(part.score, rel=1e-12, abs=1e-9)
     all_flows = range(len(snapshot.flows.id))
-    for part in parts.flow_parts(ranker, all_flows, flow_scores(ranker, NOW, seed), now=NOW, seed=seed):
+    for part in parts.flow_parts(ranker, all_flows, flow_scores(ranker, who, NOW, seed), now=NOW, seed=seed):
         assert part.total == pytest.approx(part.score, abs=1e-9)
 
 
@@ -160,9 +160,9 @@ class Judge:
         snapshot = ranker.snapshot
         self.feed = Feed(snapshot, again.viewer, record.request, record.now, [])
         self.kinds = {"total": list(Kind), "discover": [Kind.VIDEO], "flow": [Kind.FLOW]}[record.request.endpoint]
-        ages = features.ages(snapshot.videos.created_at, record.now)
-        self.scores = {pool: s.tolist() for pool, s in video_scores(ranker, again.viewer, ages, record.seed).items()}
-        self.scores[Pool.FLOW] = flow_scores(ranker, record.now, record.seed).tolist()
+        at = ranker, again.viewer, record.now, record.seed
+        self.scores = {pool: s.tolist() for pool, s in video_scores(*at).items()}
+        self.scores[Pool.FLOW] = flow_scores(*at).tolist()
         pattern = record.request.pattern
         self.plan = [pattern[n % len(pattern)] for n in range(record.request.size)]
 

@@ -8,7 +8,7 @@ from tests.ranking import strategies
 from tests.ranking.factory import NOW, make_snapshot, random_snapshot, user, video
 from tests.reference import ranking as reference
 
-from talentfeed.contracts import Event, Floats, Kind, Policy, Pool, Snapshot
+from talentfeed.contracts import Event, Floats, Policy, Pool, Snapshot
 from talentfeed.ranking import features, feed, linucb, noise
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.noise import Stream
@@ -20,16 +20,9 @@ many = settings(max_examples=80, deadline=None, suppress_health_check=list(Healt
 def columns(ranker: feed.Ranker, user_id: int, events: list[Event], seed: int) -> Floats:
     """All 18 of every video, by the fast path, (n, 18)."""
     snapshot = ranker.snapshot
-    counter = ranker.counters[Kind.VIDEO]
-    ages = features.ages(snapshot.videos.created_at, NOW)
-    moving = features.moving(
-        ranker.catalogue,
-        viewers.read(snapshot, user_id, events),
-        ages.boosted,
-        0.3 * noise.uniforms(seed, Stream.FEATURE, counter),
-    )
     x = np.array(snapshot.videos.features)
-    x[:, features.MOVING] = moving.T
+    viewer = viewers.read(snapshot, user_id, events)
+    x[:, features.MOVING] = feed.moving_columns(ranker, viewer, range(len(x)), NOW, seed)
     return x
 
 
@@ -37,8 +30,7 @@ def assert_is_reference(snapshot: Snapshot, policy: Policy, user_id: int, events
     ranker = feed.prepare(snapshot, policy, preset("classic"))
     x = columns(ranker, user_id, events, seed)
     person = reference.read(snapshot, user_id, events)
-    ages = features.ages(snapshot.videos.created_at, NOW)
-    scores = feed.video_scores(ranker, viewers.read(snapshot, user_id, events), ages, seed)
+    scores = feed.video_scores(ranker, viewers.read(snapshot, user_id, events), NOW, seed)
     parts = {
         pool: linucb.score(policy.bandits[pool], x, alpha=alpha, beta=beta).ucb
         for pool, (alpha, beta) in reference.CLASSIC.items()
@@ -104,6 +96,5 @@ def test_scores_are_finite_whatever_the_state_that_derives() -> None:
     state = linucb.update_many(linucb.initial(), rng.uniform(-100, 100, (500, 18)), rng.uniform(-100, 100, 500))
     policy = Policy(version="wild", bandits=dict.fromkeys((Pool.POPULAR, Pool.AFFINITY, Pool.FRESH), state))
     ranker = feed.prepare(snapshot, policy, preset("classic"))
-    ages = features.ages(snapshot.videos.created_at, NOW)
-    for scores in feed.video_scores(ranker, viewers.read(snapshot, 1), ages, 1).values():
+    for scores in feed.video_scores(ranker, viewers.read(snapshot, 1), NOW, 1).values():
         assert np.isfinite(scores).all()

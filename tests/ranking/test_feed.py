@@ -10,9 +10,8 @@ from tests.ranking.test_slate import ask
 
 from talentfeed.contracts import BanditState, Kind, Policy, Pool, Slate, Snapshot
 from talentfeed.errors import PatternError, PolicyError
-from talentfeed.ranking import feed, linucb, pools
+from talentfeed.ranking import feed, linucb
 from talentfeed.ranking import viewer as viewers
-from talentfeed.ranking.masks import Ground
 from talentfeed.ranking.presets import PRESETS, preset
 
 CLASSIC = preset("classic")
@@ -165,28 +164,3 @@ def test_all_chance_is_exploration_when_epsilon_is_one() -> None:
     assert [slot.explored for slot in first.slots] == [True] * 3
     assert [slot.probability for slot in first.slots] == pytest.approx([1 / 7, 1 / 6, 1 / 5])
     assert [slot.planned for slot in first.slots] == [Pool.POPULAR, Pool.AFFINITY, Pool.AFFINITY]
-
-
-@pytest.mark.parametrize("size", [1, 5, 10, 20])
-def test_the_best_are_those_of_a_full_stable_sort(size: int) -> None:
-    rng = np.random.default_rng(size)
-    for ties in (1, 3, 1000):
-        scores = rng.integers(ties, size=20).astype(np.float64)
-        candidates = rng.random(20) < 0.7
-        want = sorted(np.flatnonzero(candidates).tolist(), key=lambda row: (-scores[row], row))[:size]
-        assert pools.best(scores, candidates, size).tolist() == want
-
-
-def test_a_weighted_draw_at_the_edge_of_its_reach_stays_admissible() -> None:
-    ground = Ground(4)
-    shortlist = pools.Weighted(np.arange(4), np.array([1.0, 0.1, 0.0, 0.0]))
-
-    def draw(uniform: float, *rows: int) -> tuple[int, float] | None:
-        return shortlist.draw(ground, ground.of_rows(np.array(rows, np.int64)), uniform)
-
-    assert draw(1.0, 0, 1, 3) == (1, 0.1 / 1.1)
-    assert draw(0.6, 2, 3) == (3, 0.5)
-    assert draw(0.0, 1, 2, 3) == (1, 1.0)
-    assert draw(0.0, 2, 3) == (2, 0.5)
-    assert draw(0.6) is None
-    assert pools.Best([]).draw(ground, ground.all(), 0.1) is None

@@ -22,6 +22,7 @@ from talentfeed.contracts import (
 )
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.feed import Ranker, rank
+from talentfeed.ranking.rules import within_band
 
 TOP = 100
 
@@ -142,7 +143,7 @@ def measure(
         if rows:
             new = int(np.count_nonzero(now - snapshot.videos.created_at[rows] < NEW_DAYS * SECONDS_PER_DAY))
             new_share.append(new / len(rows))
-            in_band += int(0.25 * len(rows) + 0.5) <= new <= int(0.35 * len(rows) + 0.5)
+            in_band += within_band(len(rows), new)
         for slot in slate.slots:
             pools[slot.pool.value] += 1
             explored += slot.explored

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from talentfeed.contracts import Bools, FeedRequest, Floats, Ints, Kind, Pool, Slot, Snapshot, Viewer
-from talentfeed.ranking import features, parts, pools, sentences
+from talentfeed.contracts import Bools, FeedRequest, Floats, Indices, Ints, Kind, Pool, Slot, Snapshot, Viewer
+from talentfeed.ranking import parts, sentences
 from talentfeed.ranking.explanation import (
     Candidates,
     Draw,
@@ -117,7 +117,7 @@ def _offers(
     offers: dict[Pool, _Offer] = {}
     if Kind.VIDEO in rules.kinds:
         videos = ranker.snapshot.videos
-        scores = video_scores(ranker, viewer, features.ages(videos.created_at, now), seed)
+        scores = video_scores(ranker, viewer, now, seed)
         suits: Mapping[Pool, tuple[Bools, str | None]] = {
             Pool.POPULAR: (np.asarray(videos.features)[:, 12] > 0, "quality_gate"),
             Pool.AFFINITY: (np.ones(len(videos.id), np.bool_), None),
@@ -131,13 +131,24 @@ def _offers(
         creator, alone = ranker.snapshot.flows.creator, request.endpoint == "flow"
         offers[Pool.FLOW] = _Offer(
             Pool.FLOW,
-            flow_scores(ranker, now, seed),
+            flow_scores(ranker, viewer, now, seed),
             np.ones(len(creator), np.bool_),
             kept[Kind.FLOW],
             size=None if alone else ranker.preset.flow.shortlist,
-            tier=pools.tiers(creator, viewer, request.shown_flows).astype(np.int64) if alone else None,
+            tier=_tiers(creator, viewer, request.shown_flows) if alone else None,
         )
     return offers
+
+
+def _tiers(
+    creator: Indices,  # (flows,)
+    viewer: Viewer,
+    shown: Indices,  # rows of flows shown in earlier sessions
+) -> Ints:
+    """Connections' flows before others', and whatever was shown before after both. (flows,)"""
+    tier = (~np.isin(creator, viewer.connections)).astype(np.int64)
+    tier[shown] += 2
+    return tier
 
 
 def _split(

@@ -1,40 +1,23 @@
-"""The kernel: (snapshot, policy, viewer, request, now, seed) → Slate. Pure: no I/O, no clock, no global randomness."""
+"""The kernel: (snapshot, policy, viewer, request, now, seed) → Slate. Pure: no I/O, no clock, no global randomness.
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+The stages that a request runs through are compiled: `native/score.c` and `native/slate.c`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
 
 import numpy as np
-from numpy.typing import NDArray
 
-from talentfeed.contracts import (
-    Bools,
-    FeedRequest,
-    Floats,
-    Kind,
-    Policy,
-    Pool,
-    Slate,
-    Snapshot,
-    Viewer,
-)
+from talentfeed.contracts import FeedRequest, Floats, Ints, Kind, Policy, Pool, Slate, Snapshot, Viewer
 from talentfeed.errors import PatternError, PolicyError
-from talentfeed.ranking import candidates, features, linucb, noise, pools, slate
+from talentfeed.ranking import board, features, linucb, native
 from talentfeed.ranking import viewer as viewers
-from talentfeed.ranking.board import Boards
-from talentfeed.ranking.calendar import Calendar
-from talentfeed.ranking.decay import Decay
-from talentfeed.ranking.diversity import SkillIndex
-from talentfeed.ranking.masks import Ground
-from talentfeed.ranking.noise import Stream
-from talentfeed.ranking.postings import invert
+from talentfeed.ranking.catalogue import Arranged
+from talentfeed.ranking.kernel import Kernel
 from talentfeed.ranking.presets import Preset
-from talentfeed.ranking.shelf import Listing
-from talentfeed.ranking.table import Offer, Shortlist, Table
 
 _KINDS = {"total": (Kind.VIDEO, Kind.FLOW), "discover": (Kind.VIDEO,), "flow": (Kind.FLOW,)}
-LEARNING = (Pool.POPULAR, Pool.AFFINITY, Pool.FRESH)
+LEARNING = native.LEARNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +28,7 @@ class Ranker:
     policy: Policy
     preset: Preset
     epsilon: float
-    catalogue: features.Catalogue
-    skills: SkillIndex
-    calendar: Calendar
-    boards: Boards
-    listings: Mapping[Kind, Listing]
-    flow_decay: Decay
-    counters: Mapping[Kind, NDArray[np.uint64]]  # (items,) for the noise
+    kernel: Kernel
 
 
 def initial_policy() -> Policy:
@@ -62,7 +39,8 @@ def initial_policy() -> Policy:
 def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: float | None = None) -> Ranker:
     """Derive once what does not depend on the request. `epsilon` stands in for the preset's.
 
-    Raises PolicyError if a pool's bandit is missing or damaged, or epsilon is no share.
+    Raises PolicyError if a pool's bandit is missing or damaged, or epsilon is no share; KernelMissingError if the
+    kernel is not compiled.
     """
     share = preset.epsilon if epsilon is None else epsilon
     if not 0.0 <= share <= 1.0:
@@ -70,40 +48,25 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
     missing = [pool for pool in LEARNING if pool not in policy.bandits]
     if missing:
         raise PolicyError(f"policy {policy.version}: no bandit for {', '.join(missing)}; start from the initial policy")
-    videos, flows = snapshot.videos, snapshot.flows
-    fixed = np.asarray(videos.features)
-    by_creator = invert(videos.creator, snapshot.n_creators)
-    ground = Ground(len(videos.id))
-    catalogue = features.Catalogue.of(videos, snapshot.skills, snapshot.n_creators)
-    return Ranker(
-        snapshot=snapshot,
-        policy=policy,
-        preset=preset,
-        epsilon=share,
-        catalogue=catalogue,
-        skills=SkillIndex.of(videos.tokens, snapshot.skills.n, ground),
-        calendar=Calendar.of(catalogue.dated, ground),
-        boards=Boards.of(
-            catalogue,
-            {
-                pool: linucb.prepare(
-                    policy.bandits[pool], fixed, features.MOVING, alpha=preset.of(pool).alpha, beta=preset.of(pool).beta
-                )
-                for pool in LEARNING
-            },
-            {pool: preset.of(pool) for pool in LEARNING},
-            {pool: pools.fixed_bonus(fixed, preset.of(pool)) for pool in LEARNING},
-            fixed[:, 12] > 0,
+    fixed = np.asarray(snapshot.videos.features)
+    most_influence = viewers.influence(int(np.diff(snapshot.users.connection_start).max(initial=0)))
+    arranged = Arranged.of(snapshot)
+    boards = {
+        pool: board.board(
+            arranged,
+            pool,
+            linucb.prepare(
+                policy.bandits[pool], fixed, features.MOVING, alpha=preset.of(pool).alpha, beta=preset.of(pool).beta
+            ),
+            preset.of(pool),
+            fixed,
             feature_noise=preset.feature_noise,
-            most_influence=viewers.influence(int(np.diff(snapshot.users.connection_start).max(initial=0))),
-        ),
-        listings={
-            Kind.VIDEO: Listing.of(videos.creator, by_creator, ground),
-            Kind.FLOW: Listing.of(flows.creator, invert(flows.creator, snapshot.n_creators), Ground(len(flows.id))),
-        },
-        flow_decay=Decay.of(flows.created_at),
-        counters={Kind.VIDEO: catalogue.counter, Kind.FLOW: noise.counters(flows.id)},
-    )
+            most_influence=most_influence,
+        )
+        for pool in LEARNING
+    }
+    kernel = Kernel(arranged, boards, preset, epsilon=share, most_influence=most_influence)
+    return Ranker(snapshot=snapshot, policy=policy, preset=preset, epsilon=share, kernel=kernel)
 
 
 def rank(
@@ -121,32 +84,40 @@ def rank(
     `draw_seed` stands in for it in the draws alone: other draws from the same distributions, the noise held.
     `prune=False` scores every video: it changes the time, never the slate.
     """
-    chance = seed if draw_seed is None else draw_seed
-    chosen = _candidates(ranker, viewer, request)
-    shortlists: dict[Pool, Shortlist] = {}
-    if Kind.VIDEO in chosen:
-        shortlists |= _video_pools(ranker, viewer, chosen[Kind.VIDEO].out, now=now, seed=seed, prune=prune)
-    if Kind.FLOW in chosen:
-        shortlists[Pool.FLOW] = _flow_pool(ranker, viewer, request, ~chosen[Kind.FLOW].out, now=now, seed=seed)
-    numbers = noise.counters(np.arange(request.size))
-    explore, draw = noise.uniforms_of(chance, (Stream.EXPLORE, Stream.DRAW), numbers).tolist()
-    slots, gave_way = slate.fill(
-        Table(
-            offers={kind: Offer(ranker.listings[kind], some.excluded, some.seen) for kind, some in chosen.items()},
-            shortlists=shortlists,
-            skills=ranker.skills,
-            new=ranker.calendar.new(now),
-            pattern=list(islice(cycle(request.pattern), request.size)),
-            recent_creators=request.recent_creators,
-            epsilon=ranker.epsilon,
-            explore_uniforms=explore,
-            draw_uniforms=draw,
-        )
-    )
-    removed = Counter[str]()
-    for some in chosen.values():
-        removed.update(some.removed)
+    kinds = _KINDS[request.endpoint]
+    asked = ranker.kernel.ask(viewer, request, kinds, now=now, seed=seed, draw_seed=draw_seed, prune=prune)
+    removed = asked.candidates()
+    if Kind.VIDEO in kinds:
+        asked.video_pools()
+    if Kind.FLOW in kinds:
+        asked.flow_pool()
+    slots, gave_way = asked.slots()
+    asked.leave()
     return Slate(slots=slots, gave_way=gave_way, removed=removed)
+
+
+def video_scores(ranker: Ranker, viewer: Viewer, now: float, seed: int) -> dict[Pool, Floats]:
+    """The score of every video in each learning pool, (videos,) each: to the bit what ranks them."""
+    asked = ranker.kernel.look(viewer, now=now, seed=seed)
+    found = {pool: asked.scores(pool) for pool in LEARNING}
+    asked.leave()
+    return found
+
+
+def moving_columns(ranker: Ranker, viewer: Viewer, rows: Sequence[int] | Ints, now: float, seed: int) -> Floats:
+    """The columns `features.MOVING` of some videos, (rows, 7)."""
+    asked = ranker.kernel.look(viewer, now=now, seed=seed)
+    found = asked.moving(np.asarray(rows, np.int64))
+    asked.leave()
+    return found
+
+
+def flow_scores(ranker: Ranker, viewer: Viewer, now: float, seed: int) -> Floats:
+    """The score of every flow, (flows,)."""
+    asked = ranker.kernel.look(viewer, now=now, seed=seed)
+    found = asked.flow_scores()
+    asked.leave()
+    return found
 
 
 def parse_pattern(text: str) -> tuple[Pool, ...]:
@@ -177,47 +148,3 @@ def pattern_for(endpoint: str, pattern: Sequence[Pool]) -> tuple[Pool, ...]:
     if endpoint == "discover":
         return tuple(pool for pool in pattern if pool is not Pool.FLOW)
     return tuple(pattern)
-
-
-def _candidates(ranker: Ranker, viewer: Viewer, request: FeedRequest) -> dict[Kind, candidates.Candidates]:
-    videos, flows = ranker.snapshot.videos, ranker.snapshot.flows
-    listed = ((Kind.VIDEO, videos.id, viewer.seen_videos), (Kind.FLOW, flows.id, viewer.seen_flows))
-    kinds = _KINDS[request.endpoint]
-    return {kind: candidates.select(ids, seen, request.excluded_ids) for kind, ids, seen in listed if kind in kinds}
-
-
-def _video_pools(
-    ranker: Ranker, viewer: Viewer, out: Bools, *, now: float, seed: int, prune: bool
-) -> dict[Pool, Shortlist]:
-    boards = ranker.boards
-    moment = boards.moment(features.Taste.of(ranker.catalogue, viewer), seed, now)
-    sizes = [ranker.preset.of(pool).shortlist for pool in boards.pools]
-    best = dict(zip(boards.pools, boards.best(moment, out, sizes, prune=prune), strict=True))
-    return {
-        Pool.POPULAR: pools.Weighted.by_score(*best[Pool.POPULAR]),
-        Pool.AFFINITY: pools.Best(best[Pool.AFFINITY][0].tolist()),
-        Pool.FRESH: pools.Weighted.uniform(best[Pool.FRESH][0]),
-    }
-
-
-def video_scores(ranker: Ranker, viewer: Viewer, ages: features.Ages, seed: int) -> dict[Pool, Floats]:
-    """The score of every video in each learning pool, (videos,) each: to the bit what ranks them."""
-    boards = ranker.boards
-    return boards.everything(boards.moment(features.Taste.of(ranker.catalogue, viewer), seed, ages.now))
-
-
-def flow_scores(ranker: Ranker, now: float, seed: int) -> Floats:
-    """The score of every flow, (flows,)."""
-    weights = ranker.preset.flow
-    recency = ranker.flow_decay.at(now)
-    return weights.noise * noise.uniforms(seed, Stream.FLOW, ranker.counters[Kind.FLOW]) + weights.recency * recency
-
-
-def _flow_pool(
-    ranker: Ranker, viewer: Viewer, request: FeedRequest, kept: Bools, *, now: float, seed: int
-) -> Shortlist:
-    scores = flow_scores(ranker, now, seed)
-    if request.endpoint == "flow":
-        tier = pools.tiers(ranker.snapshot.flows.creator, viewer, request.shown_flows)
-        return pools.flow_page(scores, kept, tier)
-    return pools.flow(scores, kept, ranker.preset.flow.shortlist)

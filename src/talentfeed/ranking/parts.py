@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talentfeed.contracts import FEATURE_NAMES, Floats, Kind, Pool, Viewer
+from talentfeed.contracts import FEATURE_NAMES, Floats, Pool, Viewer
 from talentfeed.ranking import features, linucb, noise
-from talentfeed.ranking.feed import Ranker
+from talentfeed.ranking.feed import Ranker, moving_columns
 from talentfeed.ranking.noise import Stream
 
 
@@ -47,11 +47,8 @@ class ScoreParts:
 
 def video_features(ranker: Ranker, viewer: Viewer, rows: Sequence[int], *, now: float, seed: int) -> Floats:
     """The 18 features of some videos, (rows, 18)."""
-    videos = ranker.snapshot.videos
-    ages = features.ages(videos.created_at, now)
-    wobble = noise.uniforms(seed, Stream.FEATURE, ranker.counters[Kind.VIDEO]) * ranker.preset.feature_noise
-    x = np.array(videos.features[list(rows)], np.float64).reshape(len(rows), len(FEATURE_NAMES))
-    x[:, list(features.MOVING)] = features.moving(ranker.catalogue, viewer, ages.boosted, wobble)[:, list(rows)].T
+    x = np.array(ranker.snapshot.videos.features[list(rows)], np.float64).reshape(len(rows), len(FEATURE_NAMES))
+    x[:, list(features.MOVING)] = moving_columns(ranker, viewer, rows, now, seed)
     return x
 
 

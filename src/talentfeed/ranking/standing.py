@@ -26,7 +26,7 @@ from talentfeed.contracts import (
     Snapshot,
     Viewer,
 )
-from talentfeed.ranking.reserve import SPARE
+from talentfeed.ranking.rules import SPARE, band
 
 # Why an item does not stand at a slot: the first that applies. 0: it may.
 REASONS = ("", "excluded", "already_in_feed", "already_seen", "creator_window", "skill_diversity", "new_content")
@@ -170,9 +170,8 @@ class Rules:
         videos = int(served.sum()) + places
         new_served = int((served & self.new).sum())
         new_left, left = int((unseen & self.new).sum()), int(unseen.sum())
-        low = min((videos + 2) // 4, new_served + new_left)  # 25 % to the nearest whole number, and 35 %
-        high = max((7 * videos + 10) // 20, new_served + places - (left - new_left))
-        return new_served, places, low, high
+        low, high = band(videos)
+        return new_served, places, min(low, new_served + new_left), max(high, new_served + places - (left - new_left))
 
     def _only_new(self, number: int, *, keep_for_fresh: bool) -> bool | None:
         """Rule 5: whether a video here must be new (True) or must not (False), for the feed to end within its band."""

@@ -1,9 +1,8 @@
 """Stage 1: what this user likes, knows, has seen. SPEC 5."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from itertools import chain, compress
+from itertools import chain
 
 import numpy as np
 
@@ -11,19 +10,21 @@ from talentfeed.contracts import (
     CREATOR_WINDOW,
     HISTORY,
     HISTORY_KINDS,
-    N_SKILLS,
-    NO_TOKEN,
+    N_TOKENS,
     UNKNOWN_CITY,
+    Bools,
     Event,
     EventType,
-    Floats,
     Indices,
     Ints,
     Kind,
     Snapshot,
     Viewer,
 )
+from talentfeed.ranking import native
 
+_NO_ROWS: Indices = np.zeros(0, np.int32)
+_NO_LIKES: Bools = np.zeros(0, np.bool_)
 _SAME_FACT_SECONDS = 1.0  # the database keeps whole seconds
 _LIKING = frozenset({EventType.LIKE, EventType.SAVE, EventType.MATCH})
 _RATING = HISTORY_KINDS.index("rating")
@@ -37,61 +38,81 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
     `events` are newest client events in any order; they count as they will once a snapshot knows them. Taste comes from
     the newest 80 interactions, what is seen from all; where nothing is liked the profile stands in.
     """
-    users, videos = snapshot.users, snapshot.videos
+    users, videos, skills = snapshot.users, snapshot.videos, snapshot.skills
     row = _row_of(users.id, user_id)
-    watched: list[int] = []  # rows of videos, newest interaction first
-    likes: list[bool] = []
-    seen_flows: list[int] = []
-    connections: Indices = np.zeros(0, np.int32)
-    at: Floats = np.zeros(0)
+    watched: Indices = _NO_ROWS  # rows of videos, newest interaction first
+    liked: Bools = _NO_LIKES
+    seen_flows = profile = connections = _NO_ROWS
+    own_city = UNKNOWN_CITY
     if row is not None:
-        span = slice(users.history_start.item(row), users.history_start.item(row + 1))
-        watched, likes = users.history_video[span].tolist(), users.history_liked[span].tolist()
-        seen_flows = users.flow_history[_span(users.flow_history_start, row)].tolist()
+        span = _span(users.history_start, row)
+        watched, liked = users.history_video[span], users.history_liked[span]
+        seen_flows = users.flow_history[_span(users.flow_history_start, row)]
         connections = users.connection[_span(users.connection_start, row)]
-        at = users.history_at[span] if events else at
+        profile = users.profile[_span(users.profile_start, row)]
+        own_city = users.city.item(row)
     if events:
-        kinds = [] if row is None else users.history_kind[span].tolist()
-        history: list[_Interaction] = list(zip(at.tolist(), watched, likes, kinds, strict=True))
-        history = sorted(_with_news(videos.id, events, history), key=lambda h: (-h[0], -h[1], not h[2]))
-        watched, likes = [h[1] for h in history], [h[2] for h in history]
-        seen_flows = _flows_of(snapshot.flows.id, events) + seen_flows
+        known: list[_Interaction] = []
+        if row is not None:
+            at, kinds = users.history_at[span].tolist(), users.history_kind[span].tolist()
+            known = list(zip(at, watched.tolist(), liked.tolist(), kinds, strict=True))
+        history = sorted(_with_news(videos.id, events, known), key=lambda h: (-h[0], -h[1], not h[2]))
+        watched, liked = np.array([h[1] for h in history], np.int32), np.array([h[2] for h in history], np.bool_)
+        flows = _flows_of(snapshot.flows.id, events) + seen_flows.tolist()
+        seen_flows = np.array(list(dict.fromkeys(flows)), np.int32)
 
-    liked = list(dict.fromkeys(compress(watched[:HISTORY], likes)))
-    if liked:
-        listed = videos.tokens[liked]  # (liked, N_TOKENS)
-        counts = np.bincount(listed[:, :N_SKILLS].ravel())
-        counts[NO_TOKEN] = 0
-        tokens = np.bincount(listed.ravel())
-        tokens[NO_TOKEN] = 0
-        total = int(counts.sum())
-        skills, known = counts.nonzero()[0], tokens.nonzero()[0]
-        weights = counts[skills] / total
-        cities = set(videos.city[liked].tolist())
-    else:
-        profile = users.profile[_span(users.profile_start, row)].tolist() if row is not None else []
-        mentions = Counter(token for token in profile if token <= snapshot.skills.n)
-        total = mentions.total()
-        skills = np.array(sorted(token for token in mentions if token > NO_TOKEN), np.int64)
-        weights = np.array([mentions[token] / total for token in skills.tolist()], np.float64)
-        known = np.array(sorted({token for token in profile if token > NO_TOKEN}), np.int64)
-        cities = {int(users.city[row])} if row is not None else set()
-    cities.update(users.city[connections].tolist())
-    cities.discard(UNKNOWN_CITY)
-
-    creators = users.creator[connections]
+    n, degree = len(watched), len(connections)
+    most = max(min(n, HISTORY) * N_TOKENS, len(profile))
+    token_words, city_words = len(snapshot.manifest.tokens) // 64 + 1, len(snapshot.manifest.cities) // 64 + 1
+    places = 2 << n.bit_length()
+    masks = np.zeros(token_words + city_words, np.uint64)
+    room = np.zeros(64 * token_words + places, np.int32)
+    found = np.empty(n + 2 * most + 64 * city_words + degree, np.int32)
+    weights = np.empty(most)
+    out = native.address(found)
+    base, bits = native.address(room), native.address(masks)
+    r = native.Reading(
+        watched=native.address(watched),
+        liked=native.address(liked),
+        profile=native.address(profile),
+        connections=native.address(connections),
+        video_tokens=native.address(videos.tokens),
+        video_city=native.address(videos.city),
+        user_city=native.address(users.city),
+        user_creator=native.address(users.creator),
+        n_watched=n,
+        history=HISTORY,
+        n_profile=len(profile),
+        n_connections=degree,
+        own_city=own_city,
+        n_skills=skills.n,
+        token_words=token_words,
+        city_words=city_words,
+        places=places,
+        counts=base,
+        hashed=base + 256 * token_words,
+        tokens=bits,
+        cities=bits + 8 * token_words,
+        seen=out,
+        skills=out + 4 * n,
+        known=out + 4 * (n + most),
+        creators=out + 4 * (n + 2 * most),
+        lived=out + 4 * (n + 2 * most + degree),
+        weights=native.address(weights),
+    )
+    native.library().talentfeed_read(native.pointer(native.place(r)))
     return Viewer(
         user_id=user_id,
         known=row is not None,
-        has_skills=total > 0,
-        skills=skills.astype(np.int32),
-        skill_weights=weights,
-        tokens=known.astype(np.int32),
-        cities=np.array(sorted(cities), np.int32),
-        connections=creators[creators >= 0],
-        influence=influence(len(connections)),
-        seen_videos=np.array(list(dict.fromkeys(watched)), np.int32),
-        seen_flows=np.array(list(dict.fromkeys(seen_flows)), np.int32),
+        has_skills=r.mentions > 0,
+        skills=found[n : n + r.n_skills_found],
+        skill_weights=weights[: r.n_skills_found],
+        tokens=found[n + most : n + most + r.n_known],
+        cities=found[n + 2 * most + degree : n + 2 * most + degree + r.n_lived],
+        connections=found[n + 2 * most : n + 2 * most + r.n_creators],
+        influence=influence(degree),
+        seen_videos=found[: r.n_seen],
+        seen_flows=seen_flows,
     )
 
 

@@ -1,0 +1,218 @@
+"""A catalogue and a policy in the compiled kernel, and a request's way through it, stage by stage."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate, cycle, islice
+
+import numpy as np
+
+from talentfeed.contracts import CREATOR_WINDOW, FeedRequest, Floats, Ints, Kind, Pool, Rule, Slot, Viewer
+from talentfeed.errors import PolicyError
+from talentfeed.ranking import board, features, native
+from talentfeed.ranking.board import Board
+from talentfeed.ranking.catalogue import Arranged
+from talentfeed.ranking.presets import Preset
+
+_PLACES = CREATOR_WINDOW - 1
+_RULES = tuple(Rule)
+_BROKEN = [tuple(rule for place, rule in enumerate(_RULES) if bits >> place & 1) for bits in range(1 << len(_RULES))]
+_FIRST = 256  # measured: fewer leave the bar low, more are looked at in vain
+_ROOMS = 8  # kept between requests
+_KINDS = (Kind.VIDEO, Kind.FLOW)
+_POOLS = native.POOLS
+_SLOT = tuple.__new__  # of a Slot: its own constructor takes twice as long
+_NO_ROWS = np.zeros(0, np.int32)
+_NOTHING = FeedRequest(
+    endpoint="total",
+    pattern=(),
+    size=0,
+    excluded_ids=np.zeros(0, np.int64),
+    recent_creators=(),
+    shown_flows=_NO_ROWS,
+)
+
+
+class Kernel:
+    """What a request needs of a snapshot and a policy. Any number of threads may ask."""
+
+    def __init__(
+        self,
+        arranged: Arranged,
+        boards: Mapping[Pool, Board],
+        preset: Preset,
+        *,
+        epsilon: float,
+        most_influence: float,
+    ) -> None:
+        """Raises KernelMissingError, and PolicyError for a preset with shortlists out of bounds."""
+        self.library = native.library()
+        for pool in native.LEARNING:
+            if not 0 < preset.of(pool).shortlist <= native.MOST_LISTED:
+                raise PolicyError(f"preset {preset.name}: {pool} has more than {native.MOST_LISTED} places, or none")
+        self.catalogue = c = native.Catalogue()
+        arranged.point(c)
+        for number, pool in enumerate(native.LEARNING):
+            boards[pool].point(c.boards[number])
+        c.first = _FIRST
+        c.since, c.most_influence = board.since(arranged), most_influence
+        c.feature_noise, c.epsilon = preset.feature_noise, epsilon
+        c.flow_noise, c.flow_recency, c.flow_size = preset.flow.noise, preset.flow.recency, preset.flow.shortlist
+        self.epoch, self.at = arranged.epoch, native.pointer(native.place(c))
+        self._alive = (arranged, boards)
+        self._fresh = arranged.fresh()
+        self._sizes = [*(boards[pool].weights.shortlist for pool in native.LEARNING), max(c.n_flows, c.flow_size)]
+        self._desks: list[native.Desk] = []
+
+    def ask(
+        self,
+        viewer: Viewer,
+        request: FeedRequest,
+        kinds: Sequence[Kind],
+        *,
+        now: float,
+        seed: int,
+        draw_seed: int | None = None,
+        prune: bool = True,
+    ) -> "Asked":
+        """A request on its way; to be ended with `leave`."""
+        desk = self._desks.pop() if self._desks else native.Desk(self.catalogue, *self._fresh, self._sizes)
+        return Asked(self, desk, viewer, request, kinds, now=now, seed=seed, draw_seed=draw_seed, prune=prune)
+
+    def look(self, viewer: Viewer, *, now: float, seed: int) -> "Asked":
+        """As `ask`, for scores alone."""
+        return self.ask(viewer, _NOTHING, (), now=now, seed=seed)
+
+    def leave(self, desk: native.Desk) -> None:
+        """Take a room back."""
+        if len(self._desks) < _ROOMS:
+            self._desks.append(desk)
+
+
+class Asked:
+    """A request on its way: the stages, to be called in this order. After an error its room is not used again."""
+
+    __slots__ = ("_alive", "_at", "_desk", "_kernel", "_library", "_plan")
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        desk: native.Desk,
+        viewer: Viewer,
+        request: FeedRequest,
+        kinds: Sequence[Kind],
+        *,
+        now: float,
+        seed: int,
+        draw_seed: int | None,
+        prune: bool,
+    ) -> None:
+        self._kernel, self._library, self._desk = kernel, kernel.library, desk
+        self._plan, pattern, pattern_at = _plan(tuple(request.pattern), request.size)
+        lists = (
+            viewer.skills,
+            viewer.tokens,
+            viewer.cities,
+            viewer.connections,
+            viewer.seen_videos,
+            viewer.seen_flows,
+            request.shown_flows,
+            _recent(request.recent_creators) if request.recent_creators else _NO_ROWS,
+        )
+        counts = tuple(map(len, lists))
+        whole = np.concatenate(lists, dtype=np.int32, casting="same_kind")
+        starts = accumulate(counts, lambda at, n: at + 4 * n, initial=native.address(whole))
+        skills, tokens, cities, connections, seen_videos, seen_flows, shown, recent, _ = starts
+        excluded = np.ascontiguousarray(request.excluded_ids, np.int64)
+        weights = viewer.skill_weights
+        desk.pack(
+            *(skills, tokens, cities, connections, seen_videos, seen_flows, shown),
+            *(native.address(weights), native.address(excluded), recent, pattern_at),
+            *counts[:7],
+            *(len(excluded), counts[7] // 2, request.size, viewer.has_skills),
+            *(Kind.VIDEO in kinds, Kind.FLOW in kinds, kinds == (Kind.FLOW,), prune),
+            *native.split(seed),
+            *native.split(seed if draw_seed is None else draw_seed),
+            *(viewer.influence, now, features.decay(kernel.epoch, now)),
+        )
+        self._alive = (whole, excluded, weights, pattern)
+        self._at = (kernel.at, desk.request_at, desk.room_at)
+
+    def leave(self) -> None:
+        """Give the room back."""
+        self._kernel.leave(self._desk)
+
+    def candidates(self) -> dict[str, int]:
+        """Who may enter: how many are taken out, by reason."""
+        self._library.talentfeed_candidates(*self._at)
+        excluded, seen = self._desk.room.removed
+        return {"excluded": excluded, "already_seen": seen}
+
+    def video_pools(self) -> None:
+        """The shortlists of the pools that learn."""
+        self._library.talentfeed_shortlists(*self._at)
+
+    def flow_pool(self) -> None:
+        """The flows' shortlist."""
+        self._library.talentfeed_flow_shortlist(*self._at)
+
+    def slots(self) -> tuple[list[Slot], list[Rule]]:
+        """The slots, and the rules that gave way over all of them in the declared order."""
+        desk, plan = self._desk, self._plan
+        room = desk.slots(len(plan))
+        n = self._library.talentfeed_slots(*self._at, native.pointer(room.ctypes.data), desk.within_at)
+        found = room[:n].tolist()
+        broken = 0
+        for slot in found:
+            broken |= slot[4]
+        broken = broken & ~1 if desk.within.value else broken | 1
+        return [
+            _SLOT(Slot, (_KINDS[kind], row, _POOLS[pool], planned, probability, explored == 1, _BROKEN[gave_way]))
+            for planned, (kind, row, pool, explored, gave_way, _, probability) in zip(plan, found, strict=False)
+        ], list(_BROKEN[broken])
+
+    def listed(self, pool: Pool) -> tuple[Ints, Floats]:
+        """A shortlist's rows and scores, best first."""
+        return self._desk.listed(pool)
+
+    @property
+    def looked(self) -> int:
+        """How many scores `video_pools` has taken."""
+        return int(self._desk.room.looked)
+
+    def scores(self, pool: Pool) -> Floats:
+        """Of every video in a learning pool."""
+        found = np.empty(self._kernel.catalogue.n_videos)
+        number = native.whole(native.LEARNING.index(pool))
+        self._library.talentfeed_scores(*self._at, number, native.pointer(native.address(found)))
+        return found
+
+    def moving(self, rows: Ints) -> Floats:
+        """The columns that move, of some videos."""
+        found = np.empty((len(rows), native.N_MOVING))
+        rows = np.ascontiguousarray(rows, np.int64)
+        at, to = native.pointer(native.address(rows)), native.pointer(native.address(found))
+        self._library.talentfeed_moving(*self._at, at, native.whole(len(rows)), to)
+        return found
+
+    def flow_scores(self) -> Floats:
+        """Of every flow."""
+        found = np.empty(self._kernel.catalogue.n_flows)
+        self._library.talentfeed_flow_scores(*self._at[:2], native.pointer(native.address(found)))
+        return found
+
+
+@lru_cache(maxsize=64)
+def _plan(pattern: tuple[Pool, ...], size: int) -> tuple[tuple[Pool, ...], np.ndarray, int]:
+    """The pool of each slot; its number, and where these stand."""
+    plan = tuple(islice(cycle(pattern), size))
+    numbers = np.array([_POOLS.index(pool) for pool in plan], np.uint8)
+    return plan, numbers, native.address(numbers)
+
+
+def _recent(creators: Sequence[Sequence[int]]) -> np.ndarray:
+    """(2 places,) int32: who stands at each of the last places, -1 where nobody."""
+    last = creators[-_PLACES:]
+    found = np.full((len(last), 2), -1, np.int32)
+    for place, here in enumerate(last):
+        found[place, : len(here)] = here
+    return found.ravel()
