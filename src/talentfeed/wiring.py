@@ -109,7 +109,7 @@ class Service:
         if self.settings.mysql_host is None:  # the platform's own database is its owners': `talentfeed ledger --create`
             await self._own_ledger()
         if self.stores.bastion is not None:
-            await self.stores.bastion.start()
+            await self.stores.bastion.start(unheard=True)
         await self.recorder.start()
         self._tasks = [asyncio.create_task(self.live.watch())]
         if self.stores.in_process and not await self._warm(patience=WARM_SECONDS):

@@ -334,7 +334,7 @@ async def test_the_pauses_between_attempts_grow(server: SshServer, caplog: pytes
 
     patience = Patience(first=0.02, most=0.2)
     bastion = Counting(server.hop, [("127.0.0.1", 1)], patience=patience)
-    await bastion.start()
+    await bastion.start(unheard=True)
     await eventually(lambda: len(attempts) > 7)
     await bastion.stop()
     pauses = [after - before for before, after in itertools.pairwise(attempts)]

@@ -58,13 +58,18 @@ class Bastion:
         self._error: BastionError | None = None  # of the last attempt
         self._settled = asyncio.Event()  # no attempt is under way, and there was one
         self._supervisor: asyncio.Task[None] | None = None
+        self._tell = True
 
     def address(self, host: str, port: int) -> tuple[str, int]:
         """Where to connect to instead of a target."""
         return self._forwards[host, port].address
 
-    async def start(self) -> None:
-        """Begin to connect, and see to it from now on. Waits for nothing."""
+    async def start(self, *, unheard: bool = False) -> None:
+        """Begin to connect, and see to it from now on. Waits for nothing.
+
+        `unheard`: nobody waits for `ready`, so that the first outcome is told in the log, as all later ones are.
+        """
+        self._tell = unheard
         for forward in self._forwards.values():
             await forward.start()
         self._supervisor = asyncio.create_task(self._supervise())
@@ -135,14 +140,17 @@ class Bastion:
     def _came_up(self, connection: asyncssh.SSHClientConnection) -> None:
         self._connection, self._error = connection, None
         self.state = State(up=True, kind="ok", since=time.time(), connections=self.state.connections + 1)
+        if self._tell:
+            log.info("Connected to the bastion %s", self.hop)
+        self._tell = True
         self._settled.set()
-        log.info("Connected to the bastion %s", self.hop)
 
     def _went_down(self, error: BastionError) -> None:
-        if self._error is None or str(self._error) != str(error):
+        if self._tell and (self._error is None or str(self._error) != str(error)):
             (log.error if error.fatal else log.warning)("No bastion: %s", error)
         since = time.time() if self.state.up else self.state.since
         self._error = error
+        self._tell = True
         self.state = dataclasses.replace(self.state, up=False, kind=error.kind, since=since)
         self._settled.set()
 

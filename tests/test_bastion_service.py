@@ -1,0 +1,202 @@
+"""The commands and the server with MySQL and Redis behind a bastion, by TLS, as `credentials/.env` names them."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.contracts import mysql_schema
+from tests.contracts.backends import RedisServer
+from tests.contracts.mariadb import MariaServer
+from tests.contracts.sshd import SshServer
+from tests.test_commands import Place, stop
+from tests.test_mysql_service import eventually, like
+
+from talentfeed.demo.generate import generate
+
+SCHEMA = "behind"
+READER, WRITER = ("bastion_reader", "re@der/pw"), ("bastion_writer", "wr:iter%pw")
+
+
+@pytest.fixture(scope="module")
+def platform(maria_server: MariaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaServer]:
+    """The platform's schema with demo data and without our ledger; who may read, and who may write what is ours."""
+    path = tmp_path_factory.mktemp("demo") / "demo.db"
+    generate(path, scale=0.02, seed=3, progress=lambda _stage, _done: None)
+    mysql_schema.create(maria_server, SCHEMA)
+    mysql_schema.copy(path, maria_server, SCHEMA)
+    maria_server.grant(f"SELECT ON {SCHEMA}.*", *READER)
+    maria_server.grant(f"SELECT, INSERT ON {SCHEMA}.activity_log", *WRITER)
+    yield maria_server
+    maria_server.execute(f"DROP DATABASE {SCHEMA}")
+
+
+@pytest.fixture(scope="module")
+def bastion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    server = SshServer(tmp_path_factory.mktemp("sshd"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def place(
+    platform: MariaServer,
+    redis_server: RedisServer,
+    certificates: Path,
+    bastion: SshServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Place:
+    """With a snapshot, and with the ledger made by who may."""
+    place = Place(tmp_path_factory.mktemp("place"))
+    settings = {
+        "ENVIRONMENT": "prod",
+        "MYSQL_HOST": "localhost",  # as the bastion sees it, and as its certificate names it
+        "MYSQL_PORT": str(platform.port),
+        "MYSQL_USER": READER[0],
+        "MYSQL_PASSWORD": READER[1],
+        "MYSQL_DB": SCHEMA,
+        "MYSQL_SSL_CA": str(certificates / "ca.crt"),
+        "MYSQL_WRITE_USER": WRITER[0],
+        "MYSQL_WRITE_PASSWORD": WRITER[1],
+        "REDIS_HOST": "localhost",
+        "REDIS_PORT": str(redis_server.tls_port),
+        "REDIS_SCHEME": "tls",
+        "REDIS_SSL_CA": str(certificates / "ca.crt"),
+        "REDIS_DB": "3",
+        **bastion.settings,
+        "FLUSH_THRESHOLD_ACTIVITIES": "1",
+        "ADMIN_API_KEY": "k",
+    }
+    (place.folder / "credentials").mkdir()
+    (place.folder / "credentials/.env").write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()))
+    ledger = place.run("ledger")
+    platform.execute(ledger.stdout, database=SCHEMA)
+    platform.execute(f"GRANT SELECT, INSERT, DELETE ON {SCHEMA}.talentfeed_ledger TO '{WRITER[0]}'@'%'")
+    built = place.run("build")
+    assert built.returncode == 0, built.stderr
+    return place
+
+
+@pytest.fixture
+def up(bastion: SshServer) -> Iterator[SshServer]:
+    """The bastion, which is there again afterwards."""
+    yield bastion
+    if bastion.process is None:
+        bastion.start()
+
+
+def stored(platform: MariaServer, event_id: str) -> int:
+    sql = f"SELECT COUNT(*) FROM activity_log WHERE properties LIKE '%\"{event_id}\"%'"  # noqa: S608
+    return int(platform.execute(sql, database=SCHEMA)[0][0])
+
+
+def metric(place: Place, name: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{place.port}/metrics", timeout=60) as answer:
+        lines = answer.read().decode().splitlines()
+    (value,) = [line.split()[1] for line in lines if line.split(" ", 1)[0] == name]
+    return float(value)
+
+
+def degraded(place: Place) -> dict[str, str]:
+    return {part["part"]: part["reason"] for part in place.call("GET", "/health/ready")[1]["degraded"]}
+
+
+def test_check_serve_a_feed_a_like_and_its_row_in_activity_log(place: Place, platform: MariaServer) -> None:
+    result = place.run("check")
+    assert result.returncode == 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("✓ bastion: ssh://")
+    assert f"✓ read: mysql://{READER[0]}@localhost:{platform.port}/{SCHEMA} through the bastion answers" in lines
+    assert any(line.startswith("✓ redis: tls://localhost:") and "through the bastion" in line for line in lines)
+    assert json.loads(lines[-1])["ok"] is True
+    server = place.start("serve")
+    try:
+        feed = place.feed(user_id=7)
+        assert len(feed["mix_ids"]) == 24
+        assert like(place, "through-the-bastion") == 202
+        eventually(lambda: stored(platform, "through-the-bastion") == 1)
+        assert place.call("POST", "/api/search/reload", **{"X-Admin-Key": "k"})[0] == 200  # builds in another process
+        health = place.call("GET", "/health/ready")[1]
+        assert (health["status"], health["stores"]["bastion"]) == ("ok", "ok")
+        assert place.run("replay", feed["feed_id"]).returncode == 0
+        flushed = place.run("flush")
+        assert flushed.returncode == 0, flushed.stderr
+    finally:
+        assert stop(server) == 0
+    eventually(lambda: stored(platform, feed["feed_id"]) == 25)
+
+
+def test_while_the_bastion_is_away_or_frozen_feeds_go_on_and_all_comes_back(
+    place: Place, platform: MariaServer, up: SshServer
+) -> None:
+    server = place.start("serve")
+    try:
+        assert like(place, "before") == 202
+        assert metric(place, "talentfeed_bastion_connected") == 1
+        up.kill()
+        for user in range(10):
+            assert len(place.feed(user_id=user)["mix_ids"]) == 24
+        assert like(place, "meanwhile") == 503
+        assert {"bastion", "redis", "database"} == eventually(
+            lambda: len(degraded(place)) == 3 and set(degraded(place))
+        )
+        assert degraded(place)["bastion"] == "unreachable"
+        assert metric(place, "talentfeed_bastion_connected") == 0
+        up.start()
+        eventually(lambda: like(place, "after") == 202)
+        eventually(lambda: place.call("GET", "/health/ready")[1]["status"] == "ok")
+        with up.frozen():
+            for user in range(10):
+                assert len(place.feed(user_id=user)["mix_ids"]) == 24
+            eventually(lambda: degraded(place).get("bastion"), within=60)
+        eventually(lambda: like(place, "thawed") == 202)
+        eventually(lambda: all(stored(platform, event) == 1 for event in ("before", "after", "thawed")))
+        assert metric(place, "talentfeed_bastion_connections_total") >= 3
+    finally:
+        stop(server)
+    assert stored(platform, "meanwhile") == 0, "it was refused"
+
+
+def test_a_server_that_starts_before_the_bastion_serves_its_last_snapshot_and_then_all(
+    place: Place, platform: MariaServer, up: SshServer
+) -> None:
+    up.kill()
+    server = place.start("serve")
+    try:
+        assert len(place.feed(user_id=1)["mix_ids"]) == 24
+        assert degraded(place)["bastion"] == "unreachable"
+        up.start()
+        eventually(lambda: place.call("GET", "/health/ready")[1]["status"] == "ok")
+        assert like(place, "late") == 202
+        eventually(lambda: stored(platform, "late") == 1)
+    finally:
+        stop(server)
+
+
+def test_a_first_start_before_the_bastion_waits_for_it_and_builds(place: Place, up: SshServer) -> None:
+    place.environment["DATA_DIR"] = "elsewhere"
+    up.kill()
+    try:
+        server = place.start("serve", ready=(503,))
+        try:
+            reason = eventually(lambda: degraded(place).get("build"))
+            assert "check SSH_HOST and SSH_PORT" in reason
+            up.start()
+            eventually(lambda: place.call("GET", "/health/ready")[0] == 200, within=120)
+            assert len(place.feed(user_id=1)["mix_ids"]) == 24
+        finally:
+            stop(server)
+    finally:
+        del place.environment["DATA_DIR"]
+
+
+def test_a_key_file_that_others_may_use_is_refused_at_start(place: Place, bastion: SshServer) -> None:
+    bastion.hop.key_path.chmod(0o644)
+    try:
+        result = place.run("serve")
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+        assert f"chmod 600 {bastion.hop.key_path}" in result.stderr
+    finally:
+        bastion.hop.key_path.chmod(0o600)
