@@ -1,11 +1,14 @@
 """The commands and the server with MySQL and Redis behind a bastion, by TLS, as `credentials/.env` names them."""
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.contracts import mysql_schema
 from tests.contracts.backends import RedisServer
 from tests.contracts.mariadb import MariaServer
@@ -13,7 +16,9 @@ from tests.contracts.sshd import SshServer
 from tests.test_commands import Place, stop
 from tests.test_mysql_service import eventually, like
 
+from talentfeed.checkup import check_all
 from talentfeed.demo.generate import generate
+from talentfeed.settings import Settings, load
 
 SCHEMA = "behind"
 READER, WRITER = ("bastion_reader", "re@der/pw"), ("bastion_writer", "wr:iter%pw")
@@ -120,7 +125,6 @@ def test_check_serve_a_feed_a_like_and_its_row_in_activity_log(place: Place, pla
         assert place.call("POST", "/api/search/reload", **{"X-Admin-Key": "k"})[0] == 200  # builds in another process
         health = place.call("GET", "/health/ready")[1]
         assert (health["status"], health["stores"]["bastion"]) == ("ok", "ok")
-        assert place.run("replay", feed["feed_id"]).returncode == 0
         flushed = place.run("flush")
         assert flushed.returncode == 0, flushed.stderr
     finally:
@@ -200,3 +204,71 @@ def test_a_key_file_that_others_may_use_is_refused_at_start(place: Place, bastio
         assert f"chmod 600 {bastion.hop.key_path}" in result.stderr
     finally:
         bastion.hop.key_path.chmod(0o600)
+
+
+# ---------------------------------------------------------------- docs/connections.md
+
+
+PAGE = (Path(__file__).parents[1] / "docs/connections.md").read_text(encoding="utf-8")
+FAULTS = re.findall(r"^\| `(✗ .*?)` \| .*? \|$", PAGE, re.MULTILINE)
+
+
+def lines_of(place: Place, **changes: Any) -> list[str]:
+    """What `talentfeed check` prints with these settings in place of those of the file."""
+    settings = load(place.folder / "credentials/.env").model_copy(update=changes)
+    sign = {"ok": "✓", "warning": "!", "wrong": "✗"}
+    return [f"{sign[finding.state]} {finding.check}: {finding.text}" for finding in check_all(settings)]
+
+
+def test_the_page_shows_what_check_prints(place: Place) -> None:
+    shown = re.findall(r"^[✓!✗] .*$", PAGE[PAGE.index("```console") :].split("```")[1], re.MULTILINE)
+    places = re.compile(r"\w+://[^ ]+|version [\d.]+")
+    assert [places.sub("…", line) for line in lines_of(place)] == [places.sub("…", line) for line in shown]
+
+
+def test_the_pages_settings_are_settings(certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = next(block for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "SSH_HOST=" in block)
+    named = re.findall(r"^([A-Z_]+)=", example, re.MULTILINE)
+    assert {name.lower() for name in named} <= set(Settings.model_fields)
+    file = tmp_path / ".env"
+    file.write_text(re.sub(r"/etc/talentfeed/[\w-]+\.pem", str(certificates / "ca.crt"), example))
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    loaded = load(file)
+    assert (loaded.mysql_host, loaded.ssh_user, loaded.redis_scheme) == ("db.internal", "feed", "tls")
+
+
+def test_every_fault_on_the_page_is_said_so(
+    place: Place, bastion: SshServer, certificates: Path, tmp_path: Path
+) -> None:
+    unknown, other, exposed = tmp_path / "unknown", tmp_path / "other", tmp_path / "open"
+    unknown.touch()
+    other.write_text(f"[127.0.0.1]:{bastion.port} {(bastion.folder / 'stranger.pub').read_text()}")
+    exposed.write_text(bastion.hop.key_path.read_text())
+    exposed.chmod(0o640)
+    stranger = certificates / "other.crt"
+    said = [
+        line
+        for changes in (
+            {"ssh_port": 1},
+            {"ssh_known_hosts": unknown},
+            {"ssh_known_hosts": other},
+            {"ssh_key_path": bastion.folder / "stranger"},
+            {"ssh_key_path": exposed},
+            {"ssh_key_path": tmp_path / "absent"},
+            {"mysql_port": 1, "redis_port": 1},
+            {"mysql_ssl_ca": stranger, "redis_host": "127.0.0.1"},
+            {"mysql_host": "127.0.0.1", "redis_ssl_ca": stranger},
+            {"mysql_password": SecretStr("guess"), "redis_password": SecretStr("guess")},
+        )
+        for line in lines_of(place, **changes)
+        if line.startswith("✗")
+    ]
+    patterns = [re.compile(re.escape(fault).replace("…", ".*")) for fault in FAULTS]
+    assert len(patterns) == 13
+    for fault, pattern in zip(FAULTS, patterns, strict=True):
+        assert any(pattern.fullmatch(line) for line in said), f"{fault}\n is none of\n" + "\n".join(said)
+    for line in said:
+        known = line.startswith("✗ write: ") or any(pattern.fullmatch(line) for pattern in patterns)
+        assert known, f"not on the page: {line}"
+        assert "guess" not in line

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from talentfeed.connections import (
     Stores,
@@ -175,13 +176,23 @@ async def _redis(settings: Settings, stores: Stores) -> list[Finding]:
             await stores.redis.ping()
             version = str((await stores.redis.info("server"))["redis_version"])
     except (RedisError, OSError) as error:
-        reason = str(error) or f"no answer within {REDIS_SECONDS:g} s"
-        return [Finding("redis", "wrong", f"{where}: {reason}; check REDIS_HOST, REDIS_PORT and REDIS_PASSWORD")]
+        return [Finding("redis", "wrong", f"{where}: {_redis_reason(error, behind=settings.ssh_host is not None)}")]
     old = int(version.split(".", 1)[0]) < OLDEST_REDIS
     found = [
         Finding("redis", "wrong" if old else "ok", f"{where}: version {version}" + (", 6 is needed" if old else ""))
     ]
     return [*found, *[await _option(stores.redis, *wanted) for wanted in _WANTED]]
+
+
+def _redis_reason(error: Exception, *, behind: bool) -> str:
+    text = " ".join(str(error).split()) or f"no answer within {REDIS_SECONDS:g} s"
+    if isinstance(error, AuthenticationError):
+        return f"it refuses the password ({text}); check REDIS_PASSWORD"
+    if "certificate verify failed" in text:
+        return "TLS: its certificate is not of REDIS_SSL_CA, or for another host name than REDIS_HOST"
+    if behind and isinstance(error, RedisConnectionError):  # its text names the forward's end
+        return "no answer through the bastion; check REDIS_HOST, REDIS_PORT and REDIS_SCHEME, as the bastion sees them"
+    return f"{text}; check REDIS_HOST, REDIS_PORT and REDIS_PASSWORD"
 
 
 _WANTED = (

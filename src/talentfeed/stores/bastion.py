@@ -158,8 +158,14 @@ class Bastion:
 @contextlib.contextmanager
 def connected_in_a_thread(bastion: Bastion) -> Iterator[None]:
     """Connected while inside, on a loop of its own: for work that blocks. Raises BastionError where it is refused."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="bastion", daemon=True)
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    loop = runner.get_loop()
+
+    def live() -> None:
+        with runner:  # ends what is left on the loop, and closes it
+            loop.run_forever()
+
+    thread = threading.Thread(target=live, name="bastion", daemon=True)
     thread.start()
 
     def run(work: Coroutine[Any, Any, Any]) -> None:
@@ -173,4 +179,3 @@ def connected_in_a_thread(bastion: Bastion) -> Iterator[None]:
         run(bastion.stop())
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.close()

@@ -34,6 +34,7 @@ class Forward:
         self.address: tuple[str, int] = (LOOPBACK, self._listener.getsockname()[1])
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
+        self._stopped = False
         self._error: str | None = None
 
     def __str__(self) -> str:
@@ -45,6 +46,7 @@ class Forward:
 
     async def stop(self) -> None:
         """End what is open, and let go of the port."""
+        self._stopped = True
         if self._server is not None:
             self._server.close()
         self._listener.close()
@@ -68,25 +70,23 @@ class Forward:
             return await connection.open_connection(self.host, self.port)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopped:  # it was on its way when the server closed
+            writer.transport.abort()
+            return
         task = asyncio.create_task(self._carry(reader, writer))
         self._open.add(task)
-        task.add_done_callback(self._open.discard)
+
+        def ended(_task: asyncio.Task[None]) -> None:
+            self._open.discard(task)
+            writer.transport.abort()  # the client hears at once of what went wrong; does nothing after a good end
+
+        task.add_done_callback(ended)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, to its end."""
-        try:
-            connection = await self._connection()
-            if connection is not None:
-                await self._carry_over(connection, reader, writer)
-        finally:
-            writer.transport.abort()  # the client hears at once of what went wrong; does nothing after a good end
-
-    async def _carry_over(
-        self,
-        connection: asyncssh.SSHClientConnection,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+        connection = await self._connection()
+        if connection is None:
+            return
         try:
             far_reader, far_writer = await self._channel(connection)
         except (asyncssh.Error, OSError) as error:
