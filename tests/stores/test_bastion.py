@@ -53,9 +53,9 @@ async def running(hop: Hop, *targets: tuple[str, int]) -> AsyncIterator[Bastion]
 
 
 @contextlib.asynccontextmanager
-async def through(bastion: Bastion, target: tuple[str, int]) -> AsyncIterator[Redis]:
+async def through(bastion: Bastion, target: tuple[str, int], *, patient: bool = False) -> AsyncIterator[Redis]:
     host, port = bastion.address(*target)
-    client = open_redis(host=host, port=port)
+    client = Redis(host=host, port=port, socket_timeout=60) if patient else open_redis(host=host, port=port)
     try:
         yield client
     finally:
@@ -114,7 +114,7 @@ def test_megabytes_go_both_ways_unharmed(
     target = ("127.0.0.1", redis_server.port)
 
     async def there_and_back() -> bytes:
-        async with running(ssh_server.hop, target) as bastion, through(bastion, target) as client:
+        async with running(ssh_server.hop, target) as bastion, through(bastion, target, patient=True) as client:
             await client.set("large", value)
             found: Any = await client.getdel("large")
             return bytes(found)
@@ -140,7 +140,7 @@ async def test_what_comes_before_the_first_connection_waits_for_it(
 ) -> None:
     target = ("127.0.0.1", redis_server.port)
     bastion = Bastion(ssh_server.hop, [target], patience=Patience(hold=30))
-    async with through(bastion, target) as client:
+    async with through(bastion, target, patient=True) as client:
         await bastion.start()
         assert bastion.state.connections == 0
         assert await client.ping()
