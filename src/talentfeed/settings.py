@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     ledger_prune_seconds: Seconds = Field(3600, description="How often the ledger forgets what nobody can write again.")
     activity_ttl_seconds: int = Field(86_400, ge=1, description="Life of `user_activity:*` keys.")
     session_ttl_seconds: int = Field(3_600, ge=1, description="Life of `session:*` keys.")
+    session_budget_ms: float = Field(
+        25, gt=0, description="Milliseconds that a feed waits for its session, at most; after some misses not at all."
+    )
     reload_interval_seconds: float = Field(0, ge=0, description="Build a new snapshot this often; 0 = only when asked.")
 
     snapshot_url: str | None = Field(

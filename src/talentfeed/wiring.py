@@ -35,7 +35,6 @@ WARM_SECONDS = 3.0  # that a start waits for what clients reported before; later
 RETRY_SECONDS = 2.0
 REST_SECONDS = 5.0  # in which a start does nothing that can wait, such as importing what only writing needs
 STOP_SECONDS = 9.0  # from when a stop begins, for requests, storing and flushing: a host kills after ten
-SESSION_BUDGET = 0.25  # seconds that Redis may take for a session; a healthy one needs a few thousandths
 
 
 def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
@@ -298,7 +297,9 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
             FeedsKept(stores.redis, outbox=outbox),
             serving=lambda: live.serving.ranker if live.serving is not None else None,
         ),
-        sessions=Sessions(stores.redis, outbox=outbox, budget=None if stores.in_process else SESSION_BUDGET),
+        sessions=Sessions(
+            stores.redis, outbox=outbox, budget=None if stores.in_process else settings.session_budget_ms / 1000
+        ),
         recorder=Recorder(
             stores.redis,
             outbox=outbox,

@@ -14,6 +14,7 @@ import pytest
 from fakeredis import FakeServer
 from pydantic import SecretStr
 from starlette.testclient import TestClient
+from tests.contracts.backends import Backend
 from tests.ranking.factory import NOW, flow, make_snapshot, seen, user, video
 
 from talentfeed.activity import codec
@@ -29,10 +30,10 @@ from talentfeed.errors import SnapshotError
 from talentfeed.ranking.feed import Ranker, initial_policy, prepare
 from talentfeed.ranking.presets import preset
 from talentfeed.settings import Settings
-from talentfeed.snapshot import bodies
+from talentfeed.snapshot import bodies, store
 from talentfeed.stores.database import ActivityLog, sqlite_url
 from talentfeed.stores.redis import open_redis
-from talentfeed.wiring import make_replayer
+from talentfeed.wiring import Service, make_replayer, wire
 
 ADMIN_KEYS = ("first-admin-key", "second-admin-key")
 MEDIA = "https://media.example.org"
@@ -224,6 +225,31 @@ def service(make_service: ServiceMaker) -> LocalService:
 def client(service: LocalService) -> Iterator[TestClient]:
     with TestClient(create_app(service)) as client:
         yield client
+
+
+WiredMaker = Callable[..., Service]
+
+
+@pytest.fixture
+def wired(tmp_path: Path, backend: Backend) -> WiredMaker:
+    """Makes the service as the process makes it, on a published snapshot."""
+
+    def make(**more: Any) -> Service:
+        where = {"redis_host": "127.0.0.1", "redis_port": backend.real.port} if backend.real is not None else {}
+        settings = Settings(
+            _env_file=None,  # type: ignore[call-arg]
+            data_dir=tmp_path,
+            admin_api_key=[SecretStr(key) for key in ADMIN_KEYS],
+            **{**where, **more},
+        )
+        if not settings.embedded_database.exists():
+            with sqlite3.connect(settings.embedded_database) as connection:
+                schema.create(connection)
+            connection.close()
+            store.publish(store.seal(small_catalogue()), settings.snapshot_dir)
+        return wire(settings, as_of=NOW)
+
+    return make
 
 
 def admin(key: str = ADMIN_KEYS[0]) -> dict[bytes, bytes]:

@@ -6,53 +6,21 @@ import json
 import random
 import re
 import shutil
-import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from starlette.testclient import TestClient
-from tests.api.conftest import ADMIN_KEYS, admin, small_catalogue
+from tests.api.conftest import WiredMaker, admin, small_catalogue
 from tests.api.explain_example import example, rounded
-from tests.contracts.backends import Backend
-from tests.contracts.fixtures import backend, redis_server
-from tests.ranking.factory import NOW
 
 from talentfeed.activity import keys
 from talentfeed.api.app import create_app
-from talentfeed.demo import schema
 from talentfeed.ranking import sentences
 from talentfeed.ranking.explanation import Explanation, SlotExplanation
-from talentfeed.settings import Settings
 from talentfeed.snapshot import store
-from talentfeed.wiring import Service, replay_once, wire
-
-__all__ = ["backend", "redis_server"]
-
-
-@pytest.fixture
-def wired(tmp_path: Path, backend: Backend) -> Callable[..., Service]:
-    """Makes the service as the process makes it, on a published snapshot."""
-
-    def make(**more: Any) -> Service:
-        where = {"redis_host": "127.0.0.1", "redis_port": backend.real.port} if backend.real is not None else {}
-        settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]
-            data_dir=tmp_path,
-            admin_api_key=[SecretStr(key) for key in ADMIN_KEYS],
-            **{**where, **more},
-        )
-        if not settings.embedded_database.exists():
-            with sqlite3.connect(settings.embedded_database) as connection:
-                schema.create(connection)
-            connection.close()
-            store.publish(store.seal(small_catalogue()), settings.snapshot_dir)
-        return wire(settings, as_of=NOW)
-
-    return make
+from talentfeed.wiring import Service, replay_once
 
 
 def get(client: TestClient, feed_id: str, what: str = "explain") -> Any:
@@ -74,7 +42,7 @@ def stored(client: TestClient, service: Service, feed_id: str) -> None:
         time.sleep(0.01)
 
 
-def test_any_feed_is_replayed_identically_and_explained(wired: Callable[..., Service]) -> None:
+def test_any_feed_is_replayed_identically_and_explained(wired: WiredMaker) -> None:
     service = wired()
     rng = random.Random(8)
     with TestClient(create_app(service)) as client:
@@ -105,7 +73,7 @@ def test_any_feed_is_replayed_identically_and_explained(wired: Callable[..., Ser
             assert explained["gave_way"] == feed["gave_way"]
 
 
-def test_a_feed_of_a_former_snapshot_is_explained_while_its_folder_is_there(wired: Callable[..., Service]) -> None:
+def test_a_feed_of_a_former_snapshot_is_explained_while_its_folder_is_there(wired: WiredMaker) -> None:
     service = wired()
     folder = service.settings.snapshot_dir
     with TestClient(create_app(service)) as client:
@@ -126,7 +94,7 @@ def _shorter(snapshot: Any) -> Any:
     return dataclasses.replace(snapshot, videos=dataclasses.replace(snapshot.videos, created_at=created))
 
 
-def test_a_snapshot_that_is_gone_is_410_and_a_record_that_is_gone_404(wired: Callable[..., Service]) -> None:
+def test_a_snapshot_that_is_gone_is_410_and_a_record_that_is_gone_404(wired: WiredMaker) -> None:
     service = wired(session_ttl_seconds=1)
     with TestClient(create_app(service)) as client:
         feed = ask(client, "total", user_id=1)
@@ -144,7 +112,7 @@ def test_a_snapshot_that_is_gone_is_410_and_a_record_that_is_gone_404(wired: Cal
         assert "not kept any more" in answer.json()["errors"][0]["accepted"]
 
 
-def test_a_policy_that_is_gone_is_410(wired: Callable[..., Service]) -> None:
+def test_a_policy_that_is_gone_is_410(wired: WiredMaker) -> None:
     service = wired()
     with TestClient(create_app(service)) as client:
         serving = service.live.serving
@@ -160,7 +128,7 @@ def test_a_policy_that_is_gone_is_410(wired: Callable[..., Service]) -> None:
 
 
 @pytest.mark.parametrize("backend", ["redis-server"], indirect=True)
-def test_an_operator_without_a_server_replays_from_redis(wired: Callable[..., Service]) -> None:
+def test_an_operator_without_a_server_replays_from_redis(wired: WiredMaker) -> None:
     service = wired()
     with TestClient(create_app(service)) as client:
         feed = ask(client, "total", user_id=1)

@@ -13,6 +13,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from talentfeed.activity import answers
 
@@ -151,7 +152,7 @@ class Reads:
 
     def _missed(self, error: Exception, commands: Sequence[Command]) -> None:
         self._misses += 1
-        slow = isinstance(error, TimeoutError) or type(error).__name__ == "TimeoutError"  # redis has one of its own
+        slow = isinstance(error, (TimeoutError, RedisTimeoutError))
         if self.away or (slow and self._misses < MISSES):
             return
         log.warning("Redis does not answer (%s); feeds go on without sessions", answers.told(error))
