@@ -15,6 +15,7 @@ ROUNDS = {
         Fault(0.8, "kill", "service-1", 0.0),
     ),
     "the database dies, then Redis": (Fault(0.4, "kill", "mariadb", 0.3), Fault(0.6, "kill", "redis", 0.3)),
+    "the bastion dies, then freezes": (Fault(0.2, "kill", "bastion", 0.3), Fault(1.0, "freeze", "bastion", 1.0)),
     "all freeze, one of them in mid-write": (
         Fault(0.2, "freeze", "redis", 1.2),
         Fault(0.4, "freeze", "mariadb", 1.0),
@@ -58,7 +59,7 @@ async def every_round(world: World) -> None:
         assert verdict.set_aside >= plan.junk, story
     verdict = await rounds.final()
     assert (verdict.lost, verdict.doubled) == ((), ())
-    assert sum(n for (kind, _), n in rounds.faults.items() if kind == "kill") == 5
+    assert sum(n for (kind, _), n in rounds.faults.items() if kind == "kill") == 6
 
     world.switch_ledger_off()
     for seed in range(100, 110):

@@ -1,4 +1,4 @@
-"""The processes of a round: MariaDB, Redis and three services, on loopback, in one folder."""
+"""The processes of a round: MariaDB, Redis, an SSH bastion and three services, on loopback, in one folder."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,8 @@ from tests.contracts import mysql_schema
 from tests.contracts.backends import RedisServer
 from tests.contracts.mariadb import MariaServer
 from tests.contracts.ports import free_port
-from tests.faults.plan import SERVICES
+from tests.contracts.sshd import SshServer
+from tests.faults.plan import SERVERS, SERVICES
 
 from talentfeed.settings import Settings
 from talentfeed.stores.database import ledger_ddl
@@ -114,11 +115,12 @@ class World:
     folder: Path
     maria: MariaServer = field(init=False)
     redis: RedisServer = field(init=False)
+    bastion: SshServer = field(init=False)
     services: list[Service] = field(default_factory=list)
     clocks: dict[str, Clock] = field(default_factory=dict)
 
     def start(self) -> None:
-        for name in (*SERVICES, "redis", "mariadb"):
+        for name in (*SERVICES, *SERVERS):
             (self.folder / name).mkdir()
         self.maria = MariaServer(self.folder / "mariadb")
         # small files: whatever it must be able to write while the disk is full is below what `activity_log` grows to
@@ -130,22 +132,26 @@ class World:
                 part.result()
         self.redis = RedisServer(self.folder / "redis")
         self.redis.start()
+        self.bastion = SshServer(self.folder / "bastion")
+        self.bastion.start()
         self._make_tables()
         for name in SERVICES:
             clock, port = Clock(self.folder / name / "clock"), free_port()
             clock.set(0)
             self.clocks[name] = clock
             self.services.append(Service(self.folder / name, port, self._environment(port, clock)))
+            if name != SERVICES[-1]:  # one of them is beside its stores, as a pod in the same network
+                self.services[-1].environment |= self.bastion.settings
         with ThreadPoolExecutor() as pool:
             list(pool.map(Service.start, self.services))
-        self._locks = {name: asyncio.Lock() for name in (*SERVICES, "redis", "mariadb")}
+        self._locks = {name: asyncio.Lock() for name in (*SERVICES, *SERVERS)}
 
     def switch_ledger_off(self) -> None:
         """Without its primary key it refuses nothing: the protocol goes on, and nothing makes a batch once."""
         self.maria.execute("ALTER TABLE talentfeed_ledger DROP PRIMARY KEY, ADD KEY (batch_id)", database=SCHEMA)
 
     def stop(self) -> None:
-        for one in (*self.services, getattr(self, "redis", None), getattr(self, "maria", None)):
+        for one in (*self.services, *(getattr(self, name, None) for name in ("bastion", "redis", "maria"))):
             if one is not None:
                 one.kill()
 
@@ -204,7 +210,7 @@ class World:
     def _one(self, target: str) -> Any:
         if target.startswith("service-"):
             return self.services[int(target.removeprefix("service-"))]
-        return {"mariadb": self.maria, "redis": self.redis}[target]
+        return {"mariadb": self.maria, "redis": self.redis, "bastion": self.bastion}[target]
 
     async def kill(self, target: str, seconds: float) -> None:
         """kill -9; up again `seconds` later."""
@@ -217,12 +223,16 @@ class World:
     async def freeze(self, target: str, seconds: float) -> None:
         """SIGSTOP for so long."""
         async with self._locks[target]:
-            process = self._one(target).process
-            process.send_signal(signal.SIGSTOP)
+            one = self._one(target)
+            if isinstance(one, SshServer):  # a process for each connection
+                with one.frozen():
+                    await asyncio.sleep(seconds)
+                return
+            one.process.send_signal(signal.SIGSTOP)
             try:
                 await asyncio.sleep(seconds)
             finally:
-                process.send_signal(signal.SIGCONT)
+                one.process.send_signal(signal.SIGCONT)
 
     async def freeze_in_mid_write(self, target: str, seconds: float) -> None:
         """SIGSTOP between a service's statements and its commit, while others go on and take over from it."""
