@@ -5,7 +5,11 @@ import re
 from pathlib import Path
 
 from talentfeed.activity import keys
-from talentfeed.stores.ledger import ABANDONED, ledger
+from talentfeed.activity.pruning import EVENTS_KEPT, PAGES
+from talentfeed.activity.recorder import EVENT_SECONDS
+from talentfeed.settings import Settings
+from talentfeed.stores.ledger import ABANDONED, FLOOR, ledger
+from talentfeed.stores.ledger import PAGE as PAGE_ROWS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/exactly-once.md").read_text(encoding="utf-8")
@@ -23,6 +27,15 @@ def test_the_ledger_is_described_as_it_is() -> None:
     for column in ledger.columns:
         assert f"`{column.name}`" in PAGE
     assert f"`rows` = −{-ABANDONED}" in PAGE
+    assert f"The row `{FLOOR}`" in PAGE
+
+
+def test_what_the_ledger_keeps_is_told_as_it_is() -> None:
+    for number in (PAGE_ROWS, PAGES * PAGE_ROWS, EVENTS_KEPT):
+        assert f"{number:,}" in PAGE
+    assert f"go after {EVENT_SECONDS // 3600} hours" in PAGE
+    assert f"`{'ledger_prune_seconds'.upper()}`" in PAGE
+    assert "ledger_prune_seconds" in Settings.model_fields
 
 
 def test_the_files_that_the_page_names_are_there() -> None:

@@ -75,8 +75,8 @@ class Service:
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Answering when this returns."""
+    def launch(self) -> None:
+        """It will answer by and by."""
         with (self.folder / "log").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "talentfeed", "serve"],
@@ -85,8 +85,12 @@ class Service:
                 stdout=output,
                 stderr=output,
             )
+
+    def wait(self) -> None:
+        """Until it answers."""
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
+            assert self.process is not None
             assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.05)
@@ -142,8 +146,10 @@ class World:
             self.services.append(Service(self.folder / name, port, self._environment(port, clock)))
             if name != SERVICES[-1]:  # one of them is beside its stores, as a pod in the same network
                 self.services[-1].environment |= self.bastion.settings
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(Service.start, self.services))
+        for service in self.services:
+            service.launch()
+        for service in self.services:
+            service.wait()
         self._locks = {name: asyncio.Lock() for name in (*SERVICES, *SERVERS)}
 
     def switch_ledger_off(self) -> None:
@@ -213,12 +219,12 @@ class World:
         return {"mariadb": self.maria, "redis": self.redis, "bastion": self.bastion}[target]
 
     async def kill(self, target: str, seconds: float) -> None:
-        """kill -9; up again `seconds` later."""
+        """kill -9; up again `seconds` later, but for a service: others answer while it starts, or it dies once more."""
         async with self._locks[target]:
             one = self._one(target)
             await asyncio.to_thread(one.kill)
             await asyncio.sleep(seconds)
-            await asyncio.to_thread(one.start)
+            await asyncio.to_thread(one.launch if isinstance(one, Service) else one.start)
 
     async def freeze(self, target: str, seconds: float) -> None:
         """SIGSTOP for so long."""

@@ -1,5 +1,6 @@
 """Opening Redis, or what stands in for it."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+import uvloop
 from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as LostError
 from tests.contracts.backends import Backend, RedisServer
 from tests.contracts.certificates import make_certificates
 
@@ -106,3 +109,21 @@ def test_fakeredis_is_imported_only_where_it_is_used() -> None:
     environment = {"PYTHONPATH": "src", "PATH": os.environ["PATH"]}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_connection_that_is_lost_just_before_it_is_used_is_an_error_of_redis_on_the_loop_that_serves(
+    redis_server: RedisServer,
+) -> None:
+    async def use_a_lost_one() -> None:
+        client = open_redis(host="127.0.0.1", port=redis_server.port)
+        connection = await client.connection_pool.get_connection()
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)
+        try:
+            await connection.send_command("PING")
+        finally:
+            await client.connection_pool.release(connection)
+            await client.aclose()
+
+    with pytest.raises(LostError):
+        uvloop.run(use_a_lost_one())

@@ -193,7 +193,7 @@ class Recorder:
 
         Raises StoreUnavailableError: nothing is acknowledged, yet all of it may have been stored (an answer that was
         lost). A retry with the same event ids is then right in either case: each is stored once. With new ids the
-        retry is a second report. Redis knows an id for 48 hours; the ledger of the in-process store keeps it.
+        retry is a second report. An id is known for at least 48 hours.
         Raises RowsRefusedError where the database refuses an event for its content: nothing is stored.
         """
         unknown = {activity.event_type for activity in activities} - set(CLIENT_EVENTS)

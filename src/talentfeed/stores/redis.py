@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis, SSLConnection
+from redis.asyncio import Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as LostError
 
 if TYPE_CHECKING:
     from fakeredis import FakeServer
@@ -72,15 +73,33 @@ def open_redis(
         retry=Retry(NoBackoff(), 0),
         **tls,
     )
-    if tls and dial is not None:
-        client.connection_pool.connection_class = _verifying(host)
+    kind: type[Connection] = _TlsConnection if tls else _PlainConnection
+    client.connection_pool.connection_class = _verifying(host) if tls and dial is not None else kind
     return client
+
+
+class _Lost:
+    """A connection that is lost says so in one way."""
+
+    async def send_packed_command(self, *command: Any, **more: Any) -> None:
+        try:
+            await super().send_packed_command(*command, **more)  # type: ignore[misc]
+        except RuntimeError as error:  # uvloop's, where the peer died since the connection was looked at
+            raise LostError(str(error)) from error
+
+
+class _PlainConnection(_Lost, Connection):
+    pass
+
+
+class _TlsConnection(_Lost, SSLConnection):
+    pass
 
 
 def _verifying(host: str) -> type[SSLConnection]:
     """A connection whose peer must be `host`, whatever address leads there."""
 
-    class Verifying(SSLConnection):
+    class Verifying(_TlsConnection):
         def _connection_arguments(self) -> Mapping[str, Any]:
             # the client has no setting for it; without it, it would ask for a certificate of the dialled address
             return {**super()._connection_arguments(), "server_hostname": host}
