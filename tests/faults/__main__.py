@@ -82,9 +82,11 @@ async def _run(world: World, seeds: Sequence[int], *, activities: int, verbose: 
                 took = f"{time.monotonic() - started:.1f} s ({rounds.drained:.1f} s to flush what was left)"
                 errors.print(f"round {seed}: {told}, {took}, {[(f.kind, f.target) for f in plan.faults]}")
             doubled, before = len(verdict.doubled) - before, len(verdict.doubled)
-            if verdict.lost or doubled or rounds.stuck:
+            if verdict.lost or doubled or rounds.stuck or rounds.wrong:
                 failed += 1
-                told = f"lost {len(verdict.lost)}, doubled {doubled} {rounds.stuck}".rstrip()
+                answers = f", answers {sorted(set(rounds.wrong))}" if rounds.wrong else ""
+                told = f"lost {len(verdict.lost)}, doubled {doubled}{answers} {rounds.stuck}".rstrip()
+                rounds.wrong.clear()
                 errors.print(f"round {seed}: {told}; again with: make faults SEED={seed} ROUNDS=1")
                 for fault in plan.faults:
                     errors.print(f"  {fault}")

@@ -24,7 +24,7 @@ class Rounds:
     world: World
     account: Account = field(default_factory=Account)
     faults: Counter[tuple[str, str]] = field(default_factory=Counter)  # (kind, target) -> how often
-    answers: list[int] = field(default_factory=list)
+    wrong: list[int] = field(default_factory=list)  # statuses that no fault excuses
     stuck: str = ""
     drained: float = 0.0  # seconds that the last round took from its faults' end until nothing waited
     _last_row: int = 0
@@ -33,7 +33,7 @@ class Rounds:
     async def run(self, plan: Plan) -> Verdict:
         """→ what became of the round's activities, and what is doubled in all."""
         rng = random.Random(f"producers {plan.seed}")
-        producers = Producers(self.world, self.account, plan, rng, self.answers)
+        producers = Producers(self.world, self.account, plan, rng, self.wrong)
         self._add_junk(plan)
         if plan.backlog:
             await self._pile_up(producers)

@@ -54,7 +54,7 @@ async def every_round(world: World) -> None:
     for seed, (story, faults) in enumerate(ROUNDS.items()):
         plan = Plan(seed, activities=400, seconds=1.5, faults=faults, poison=seed % 2, junk=seed % 3 // 2, feeds=4)
         verdict = await rounds.run(plan)
-        assert (rounds.stuck, verdict.lost, verdict.doubled) == ("", (), ()), story
+        assert (rounds.stuck, rounds.wrong, verdict.lost, verdict.doubled) == ("", [], (), ()), story
         assert verdict.acknowledged > 0, story
         assert verdict.set_aside >= plan.junk, story
     verdict = await rounds.final()

@@ -116,7 +116,7 @@ def test_a_connection_that_is_lost_just_before_it_is_used_is_an_error_of_redis_o
 ) -> None:
     async def use_a_lost_one() -> None:
         client = open_redis(host="127.0.0.1", port=redis_server.port)
-        connection = await client.connection_pool.get_connection()
+        connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
         connection._writer.transport.abort()
         await asyncio.sleep(0)
         try:
