@@ -50,6 +50,7 @@ class Rounds:
         """All rows once more: also what was committed late, below the rows of a later round."""
         for service in self.world.services:  # each has come back from the last that befell it
             await asyncio.to_thread(service.wait)
+        await self.world.flush_commands_end()
         await self._drain()
         self.account.stored.clear()
         self._count(since=0)

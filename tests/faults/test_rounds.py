@@ -45,6 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.stop()
 
 
+@pytest.mark.timeout(1200)  # half a minute alone, but a machine may be busy with other things
 def test_whatever_dies_nothing_acknowledged_is_lost_or_doubled_and_without_the_ledger_it_is(world: World) -> None:
     asyncio.run(every_round(world))
 

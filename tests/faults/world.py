@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import http.client
 import os
 import resource
 import signal
@@ -23,6 +22,7 @@ from tests.contracts.mariadb import MariaServer
 from tests.contracts.ports import free_port
 from tests.contracts.sshd import SshServer
 from tests.faults.plan import SERVERS, SERVICES
+from tests.faults.service import Clock, Service
 
 from talentfeed.settings import Settings
 from talentfeed.stores.database import ledger_ddl
@@ -34,82 +34,12 @@ POISON = 666  # the database refuses activities on this item
 ADMIN = "X-Admin-Key: k\r\n"
 LEASE = 1.0  # seconds: shorter than most freezes, so that others take over from holders that come back
 PRUNE = 1.0  # seconds: who comes back from a longer freeze finds its batch forgotten
-START_SECONDS = 120.0  # any start, on a machine that is busy
-LIBFAKETIME = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
 _MOVE = """
 for _, key in ipairs(KEYS) do
   local all = redis.call('ZRANGE', key, 0, -1)
   for _, member in ipairs(all) do redis.call('ZINCRBY', key, ARGV[1], member) end
 end
 """
-
-
-@dataclass
-class Clock:
-    """A file that libfaketime reads: how far a process' wall clock is from the right time."""
-
-    file: Path
-
-    def set(self, seconds: float) -> None:
-        draft = self.file.with_suffix(".new")
-        draft.write_text(f"{seconds:+.0f}\n")
-        draft.replace(self.file)
-
-    def environment(self) -> dict[str, str]:
-        found = [path for pattern in LIBFAKETIME for path in Path("/").glob(pattern.lstrip("/"))]
-        assert found, "libfaketime is not installed; `make setup` installs it (Debian package faketime)"
-        return {
-            "LD_PRELOAD": str(found[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(self.file),
-            "FAKETIME_CACHE_DURATION": "1",
-            "DONT_FAKE_MONOTONIC": "1",  # no clock of an operating system steps that one
-        }
-
-
-@dataclass
-class Service:
-    """`talentfeed serve`, with a flusher in it."""
-
-    folder: Path
-    port: int
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
-
-    def launch(self) -> None:
-        """It will answer by and by."""
-        with (self.folder / "log").open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "talentfeed", "serve"],
-                cwd=self.folder,
-                env=self.environment,
-                stdout=output,
-                stderr=output,
-            )
-
-    def wait(self) -> None:
-        """Until it answers."""
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert self.process is not None
-            assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
-            time.sleep(0.05)
-
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", "/health/live")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
 
 
 @dataclass
@@ -122,6 +52,7 @@ class World:
     bastion: SshServer = field(init=False)
     services: list[Service] = field(default_factory=list)
     clocks: dict[str, Clock] = field(default_factory=dict)
+    _flushing: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
         for name in (*SERVICES, *SERVERS):
@@ -316,8 +247,11 @@ class World:
         return False
 
     async def flush_command(self, seconds: float) -> None:
-        """`talentfeed flush` beside the services, killed if it takes longer."""
-        await asyncio.to_thread(self._flush_command, seconds)
+        """`talentfeed flush` beside the services from now on; killed if it takes longer, be it in a later round."""
+        self._flushing.append(asyncio.create_task(asyncio.to_thread(self._flush_command, seconds)))
+
+    async def flush_commands_end(self) -> None:
+        await asyncio.gather(*self._flushing)
 
     def _flush_command(self, seconds: float) -> None:
         command, environment = [sys.executable, "-m", "talentfeed", "flush"], self.services[0].environment
