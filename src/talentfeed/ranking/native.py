@@ -159,6 +159,16 @@ class Reading(_Struct):
     ]
 
 
+_READING = struct.Struct("=8Q9q10Q")
+
+
+def reading(*values: int) -> Reading:
+    """With its first fields filled in this order."""
+    found = Reading()
+    _READING.pack_into(found, 0, *values)
+    return found
+
+
 @cache
 def library() -> ctypes.PyDLL:
     """The compiled kernel. Raises KernelMissingError where it is not there, or not of this source."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from talentfeed.contracts import (
     HISTORY_KINDS,
     N_TOKENS,
     UNKNOWN_CITY,
-    Bools,
     Event,
     EventType,
     Indices,
@@ -24,7 +23,6 @@ from talentfeed.contracts import (
 from talentfeed.ranking import native
 
 _NO_ROWS: Indices = np.zeros(0, np.int32)
-_NO_LIKES: Bools = np.zeros(0, np.bool_)
 _SAME_FACT_SECONDS = 1.0  # the database keeps whole seconds
 _LIKING = frozenset({EventType.LIKE, EventType.SAVE, EventType.MATCH})
 _RATING = HISTORY_KINDS.index("rating")
@@ -38,82 +36,93 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
     `events` are newest client events in any order; they count as they will once a snapshot knows them. Taste comes from
     the newest 80 interactions, what is seen from all; where nothing is liked the profile stands in.
     """
-    users, videos, skills = snapshot.users, snapshot.videos, snapshot.skills
+    users, videos = snapshot.users, snapshot.videos
+    at = _addresses(snapshot)
     row = _row_of(users.id, user_id)
-    watched: Indices = _NO_ROWS  # rows of videos, newest interaction first
-    liked: Bools = _NO_LIKES
-    seen_flows = profile = connections = _NO_ROWS
+    n = degree = n_profile = 0
+    watched = liked = profile = connections = 0
     own_city = UNKNOWN_CITY
+    seen_flows: Indices = _NO_ROWS
     if row is not None:
-        span = _span(users.history_start, row)
-        watched, liked = users.history_video[span], users.history_liked[span]
-        seen_flows = users.flow_history[_span(users.flow_history_start, row)]
-        connections = users.connection[_span(users.connection_start, row)]
-        profile = users.profile[_span(users.profile_start, row)]
+        first, last = _span(users.history_start, row)
+        n, watched, liked = last - first, at.history_video + 4 * first, at.history_liked + first
+        begin, end = _span(users.flow_history_start, row)
+        seen_flows = users.flow_history[begin:end]
+        begin, end = _span(users.connection_start, row)
+        degree, connections = end - begin, at.connection + 4 * begin
+        begin, end = _span(users.profile_start, row)
+        n_profile, profile = end - begin, at.profile + 4 * begin
         own_city = users.city.item(row)
     if events:
         known: list[_Interaction] = []
         if row is not None:
-            at, kinds = users.history_at[span].tolist(), users.history_kind[span].tolist()
-            known = list(zip(at, watched.tolist(), liked.tolist(), kinds, strict=True))
+            listed = (users.history_at, users.history_video, users.history_liked, users.history_kind)
+            known = list(zip(*(column[first:last].tolist() for column in listed), strict=True))
         history = sorted(_with_news(videos.id, events, known), key=lambda h: (-h[0], -h[1], not h[2]))
-        watched, liked = np.array([h[1] for h in history], np.int32), np.array([h[2] for h in history], np.bool_)
+        rows, likes = np.array([h[1] for h in history], np.int32), np.array([h[2] for h in history], np.bool_)
+        n, watched, liked = len(history), native.address(rows), native.address(likes)
         flows = _flows_of(snapshot.flows.id, events) + seen_flows.tolist()
         seen_flows = np.array(list(dict.fromkeys(flows)), np.int32)
 
-    n, degree = len(watched), len(connections)
-    most = max(min(n, HISTORY) * N_TOKENS, len(profile))
-    token_words, city_words = len(snapshot.manifest.tokens) // 64 + 1, len(snapshot.manifest.cities) // 64 + 1
+    # One array for all there is to work in and to answer with, in words of 8 bytes; see `native/viewer.c`.
+    most = max(min(n, HISTORY) * N_TOKENS, n_profile)
     places = 2 << n.bit_length()
-    masks = np.zeros(token_words + city_words, np.uint64)
-    room = np.zeros(64 * token_words + places, np.int32)
-    found = np.empty(n + 2 * most + 64 * city_words + degree, np.int32)
-    weights = np.empty(most)
-    out = native.address(found)
-    base, bits = native.address(room), native.address(masks)
-    r = native.Reading(
-        watched=native.address(watched),
-        liked=native.address(liked),
-        profile=native.address(profile),
-        connections=native.address(connections),
-        video_tokens=native.address(videos.tokens),
-        video_city=native.address(videos.city),
-        user_city=native.address(users.city),
-        user_creator=native.address(users.creator),
-        n_watched=n,
-        history=HISTORY,
-        n_profile=len(profile),
-        n_connections=degree,
-        own_city=own_city,
-        n_skills=skills.n,
-        token_words=token_words,
-        city_words=city_words,
-        places=places,
-        counts=base,
-        hashed=base + 256 * token_words,
-        tokens=bits,
-        cities=bits + 8 * token_words,
-        seen=out,
-        skills=out + 4 * n,
-        known=out + 4 * (n + most),
-        creators=out + 4 * (n + 2 * most),
-        lived=out + 4 * (n + 2 * most + degree),
-        weights=native.address(weights),
+    sizes = (
+        *(at.token_words, at.city_words, 32 * at.token_words, places // 2),
+        *((n + 1) // 2, (most + 1) // 2, (most + 1) // 2, 32 * at.city_words, (degree + 1) // 2, most),
+    )
+    starts = list(accumulate(sizes, initial=0))
+    words = np.zeros(starts[-1], np.uint64)
+    base = native.address(words)
+    tokens, cities, counts, hashed, seen, skills, shared, lived, creators, weights, _ = starts
+    r = native.reading(
+        *(watched, liked, profile, connections, at.video_tokens, at.video_city, at.user_city, at.user_creator),
+        *(n, HISTORY, n_profile, degree, own_city, snapshot.skills.n, at.token_words, at.city_words, places),
+        *(
+            base + 8 * start
+            for start in (counts, tokens, cities, hashed, seen, skills, shared, lived, creators, weights)
+        ),
     )
     native.library().talentfeed_read(native.pointer(native.place(r)))
+    ints = words.view(np.int32)
     return Viewer(
         user_id=user_id,
         known=row is not None,
         has_skills=r.mentions > 0,
-        skills=found[n : n + r.n_skills_found],
-        skill_weights=weights[: r.n_skills_found],
-        tokens=found[n + most : n + most + r.n_known],
-        cities=found[n + 2 * most + degree : n + 2 * most + degree + r.n_lived],
-        connections=found[n + 2 * most : n + 2 * most + r.n_creators],
+        skills=ints[2 * skills : 2 * skills + r.n_skills_found],
+        skill_weights=words.view(np.float64)[weights : weights + r.n_skills_found],
+        tokens=ints[2 * shared : 2 * shared + r.n_known],
+        cities=ints[2 * lived : 2 * lived + r.n_lived],
+        connections=ints[2 * creators : 2 * creators + r.n_creators],
         influence=influence(degree),
-        seen_videos=found[: r.n_seen],
+        seen_videos=ints[2 * seen : 2 * seen + r.n_seen],
         seen_flows=seen_flows,
     )
+
+
+class _Addresses:
+    """Where a snapshot's arrays begin that every viewer is read from."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        users, videos = snapshot.users, snapshot.videos
+        self.history_video, self.history_liked = map(native.address, (users.history_video, users.history_liked))
+        self.connection, self.profile = map(native.address, (users.connection, users.profile))
+        self.video_tokens, self.video_city = map(native.address, (videos.tokens, videos.city))
+        self.user_city, self.user_creator = map(native.address, (users.city, users.creator))
+        self.token_words = len(snapshot.manifest.tokens) // 64 + 1
+        self.city_words = len(snapshot.manifest.cities) // 64 + 1
+
+
+_known: list[tuple[Snapshot, _Addresses]] = []  # of the snapshot that was read from last
+
+
+def _addresses(snapshot: Snapshot) -> _Addresses:
+    for known, addresses in _known:
+        if known is snapshot:
+            return addresses
+    found = _Addresses(snapshot)
+    _known[:] = [(snapshot, found)]
+    return found
 
 
 def influence(connections: int) -> float:
@@ -200,8 +209,8 @@ def is_liking(event: Event) -> bool:
     return event.event_type in _LIKING
 
 
-def _span(start: Ints, row: int) -> slice:
-    return slice(start.item(row), start.item(row + 1))
+def _span(start: Ints, row: int) -> tuple[int, int]:
+    return start.item(row), start.item(row + 1)
 
 
 def _row_of(ids: Ints, wanted: int) -> int | None:
