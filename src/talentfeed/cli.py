@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -207,8 +208,10 @@ def replay(
     talentfeed replay 5c076bac31fd44c4be22cf8cd227de98
     """
     settings = embedded.with_demo_key(_start(), make=False)
-    if len(feed_id) != 32 or set(feed_id) - set("0123456789abcdef"):
-        raise SettingsError(f"{feed_id!r} is no feed's id: 32 hex digits, as `feed_id` of its answer")
+    from talentfeed.contracts import FEED_ID, FEED_ID_FORM
+
+    if not re.fullmatch(FEED_ID, feed_id):
+        raise SettingsError(f"{feed_id!r} is no {FEED_ID_FORM.removeprefix('a ')}")
     if settings.redis_host is None:  # what is kept is inside the running server
         report = remote.ask_server(settings, "GET", f"{settings.api_prefix}/feeds/{feed_id}/replay")
     else:

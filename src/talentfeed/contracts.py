@@ -53,6 +53,8 @@ NO_DATE = 0.0  # an item without a date is old
 
 NEW_DAYS = 45.0  # a video younger than this is new
 SECONDS_PER_DAY = 86_400.0
+FEED_ID = "[0-9a-f]{32}"  # a regular expression
+FEED_ID_FORM = "a feed's id: 32 hex digits, as `feed_id` of its answer"
 CREATOR_WINDOW = 12  # no creator twice within so many consecutive items
 HISTORY_KINDS = ("rating", "save", "match", "view", "share", "skip")  # codes of `Users.history_kind`
 HISTORY = 80  # a viewer's taste is read from so many newest interactions

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from talentfeed import console
+from talentfeed import console, times
 from talentfeed.building import build_command
 from talentfeed.demo import place
 from talentfeed.errors import SettingsError, TalentFeedError
@@ -97,7 +97,7 @@ def as_of(text: str | None, settings: Settings) -> float | None:
         made = place.describe(settings.embedded_database) if settings.mysql_host is None else None
         if made is None or made.as_of is None:
             return None
-        console.say(f"{settings.embedded_database} is taken as on its day: --as-of {place.iso(made.as_of)}")
+        console.say(f"{settings.embedded_database} is taken as on its day: --as-of {times.iso(made.as_of)}")
         return made.as_of
     return None if text == "now" else moment(text)
 

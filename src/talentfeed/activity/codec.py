@@ -10,6 +10,7 @@ import msgspec
 
 from talentfeed.contracts import Activity, Event, EventType, Kind
 from talentfeed.errors import TalentFeedError
+from talentfeed.times import iso_milliseconds
 
 VIDEO, FLOW = "resume", "challenge"
 ITEM_TYPES = {Kind.VIDEO: VIDEO, Kind.FLOW: FLOW}
@@ -60,7 +61,7 @@ _events = msgspec.json.Decoder(list[Event])
 
 def timestamp(at: float) -> str:
     """Seconds since 1970 → ISO 8601, UTC, milliseconds, Z."""
-    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return iso_milliseconds(at)
 
 
 @lru_cache(1024)  # all activities of a feed have one

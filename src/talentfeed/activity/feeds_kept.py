@@ -17,6 +17,7 @@ from talentfeed.activity import answers, codec, keys
 from talentfeed.activity.outbox import Outbox, ServedFeed
 from talentfeed.contracts import Event, FeedRequest, Ints, Kind, Pool
 from talentfeed.errors import StoreUnavailableError
+from talentfeed.lookup import rows_of
 from talentfeed.ranking.record import FeedRecord, Origin, ServedSlot, VersionGoneError
 
 FORM = 1  # of the stored record
@@ -139,10 +140,7 @@ def known_ids(
     ids: Ints = np.sort(excluded).astype(np.int64, copy=False)
     known = np.zeros(len(ids), np.bool_)
     for listing in listings:
-        if len(listing):
-            near = listing.searchsorted(ids)
-            near[near == len(listing)] = 0
-            known |= listing[near] == ids
+        known |= rows_of(listing, ids)[1]
     known[1:] &= ids[1:] != ids[:-1]
     return ids[known]
 

@@ -20,6 +20,8 @@ from talentfeed.api.problems import Problem, RefusedError
 from talentfeed.api.service import Service
 from talentfeed.contracts import CLIENT_EVENTS, Activity, EventType, Snapshot
 from talentfeed.errors import RowsRefusedError
+from talentfeed.lookup import rows_of
+from talentfeed.times import iso_milliseconds
 
 MAX_EVENTS = 500
 MAX_EVENT_ID = 128
@@ -134,14 +136,14 @@ def _timestamp(fields: Fields, now: float) -> str:
     """The event's time in UTC with milliseconds; now where it has none."""
     value = fields.get("timestamp")
     if value is None:
-        return iso(now)
+        return iso_milliseconds(now)
     at = _seconds(value)
     if at is None:
         fields.wrong("timestamp", value, TIME_FORM)
     elif not OLDEST <= at <= now + FUTURE_SECONDS:
-        fields.wrong("timestamp", value, f"a time from 2000 to 5 minutes from now (it is {iso(now)})")
+        fields.wrong("timestamp", value, f"a time from 2000 to 5 minutes from now (it is {iso_milliseconds(now)})")
     else:
-        return iso(at)
+        return iso_milliseconds(at)
     return ""
 
 
@@ -155,15 +157,11 @@ def _seconds(value: Any) -> float | None:
         return None
 
 
-def iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _url(snapshot: Snapshot, item_type: str, item_id: int) -> str | None:
     """The item's URL where it is served now."""
     catalogue = snapshot.videos if item_type == "resume" else snapshot.flows
-    row = int(np.searchsorted(catalogue.id, item_id))
-    if row == len(catalogue.id) or catalogue.id[row] != item_id:
+    [row], [known] = rows_of(catalogue.id, np.array([item_id], np.int64))
+    if not known:
         return None
     begin, end = catalogue.url_start[row : row + 2]
     return catalogue.url[begin:end].tobytes().decode()

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from talentfeed.api.operations import require_admin
 from talentfeed.api.problems import Problem, RefusedError
 from talentfeed.api.service import Service
+from talentfeed.contracts import FEED_ID, FEED_ID_FORM
 from talentfeed.ranking.record import VersionGoneError
 
-_FEED_ID = re.compile(r"[0-9a-f]{32}")
-FEED_ID_FORM = "a feed's id: 32 hex digits, as `feed_id` of its answer"
+_FEED_ID = re.compile(FEED_ID)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 

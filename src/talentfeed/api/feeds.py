@@ -23,7 +23,6 @@ from talentfeed.contracts import (
     FeedRequest,
     Flows,
     Indices,
-    Ints,
     Kind,
     Pool,
     Slate,
@@ -31,6 +30,7 @@ from talentfeed.contracts import (
     Snapshot,
     Videos,
 )
+from talentfeed.lookup import rows_of
 from talentfeed.ranking import feed as ranking
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.record import Origin
@@ -124,11 +124,10 @@ def _page(
 
 def _rows(flows: Flows, ids: Sequence[int]) -> Indices:
     """Flow ids → their rows, without those that are not served any more."""
-    if not ids or not len(flows.id):
+    if not ids:
         return np.zeros(0, np.int32)
-    wanted = np.asarray(ids, np.int64)
-    rows: Ints = np.minimum(np.searchsorted(flows.id, wanted), len(flows.id) - 1)
-    found: Indices = rows[flows.id[rows] == wanted].astype(np.int32)
+    rows, known = rows_of(flows.id, np.asarray(ids, np.int64))
+    found: Indices = rows[known].astype(np.int32)
     return found
 
 

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from talentfeed.contracts import FEED_ID
 from talentfeed.evaluation.replay import ReplayReport
 from talentfeed.ranking.explanation import Explanation
 
@@ -65,7 +66,7 @@ class Fallback(BaseModel):
 
 
 class _Feed(BaseModel):
-    feed_id: str = Field(pattern="^[0-9a-f]{32}$")
+    feed_id: str = Field(pattern=f"^{FEED_ID}$")
     session_id: str = Field(description="Send it with the next page")
     gave_way: list[RuleName] = Field(description="Rules that the catalogue made impossible")
     fallbacks: list[Fallback]

@@ -15,6 +15,7 @@ from talentfeed.api.activities import (
 )
 from talentfeed.api.bodies import DEFAULT_SIZE, MAX_SIZE
 from talentfeed.api.fields import MAX_ID, MAX_IDS
+from talentfeed.contracts import FEED_ID
 
 _ID: dict[str, Any] = {
     "anyOf": [
@@ -172,7 +173,7 @@ FEED_PARAMETERS = {
             "name": "feed_id",
             "in": "path",
             "required": True,
-            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            "schema": {"type": "string", "pattern": f"^{FEED_ID}$"},
             "description": "`feed_id` of a feed's answer",
         },
     ]

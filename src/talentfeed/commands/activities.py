@@ -8,9 +8,9 @@ import typer
 
 from talentfeed import console, remote
 from talentfeed.commands.starting import start_with_key
-from talentfeed.demo.place import iso
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
+from talentfeed.times import iso
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from talentfeed import times
 from talentfeed.contracts import EventType
 from talentfeed.demo import csvfile, place, schema
 from talentfeed.demo.csvfile import Column
@@ -77,7 +78,7 @@ class ImportReport:
 
     def as_json(self) -> dict[str, Any]:
         """The same, for a JSON line; `as_of` as ISO 8601."""
-        return {**asdict(self), "as_of": None if self.as_of is None else place.iso(self.as_of)}
+        return {**asdict(self), "as_of": None if self.as_of is None else times.iso(self.as_of)}
 
     def leave_out(self, kind: str) -> None:
         """Count one thing that has no place in the platform's tables."""

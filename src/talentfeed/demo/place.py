@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
+from talentfeed import times
 from talentfeed.demo import schema
 from talentfeed.errors import SourceError
 
@@ -132,14 +133,9 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], tuple[Made, Result]]) 
     return result
 
 
-def iso(seconds: float) -> str:
-    """Seconds since 1970 → ISO 8601, UTC; as many decimals as there are."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
-
-
 def _note(made: Made) -> dict[str, Any]:
     note = {name: value for name, value in asdict(made).items() if value is not None}
-    return note if made.as_of is None else {**note, "as_of": iso(made.as_of)}
+    return note if made.as_of is None else {**note, "as_of": times.iso(made.as_of)}
 
 
 @contextmanager

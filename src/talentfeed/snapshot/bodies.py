@@ -3,10 +3,11 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
+from talentfeed import times
 
 _encode = msgspec.json.Encoder().encode
 _OTHERS = re.compile(r"[^a-z0-9]+")
@@ -22,7 +23,7 @@ def iso(seconds: float | None) -> str | None:
     """Seconds since 1970 UTC → ISO 8601, such as `2026-11-21T08:30:00Z`; None stays None."""
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    return times.iso(seconds)
 
 
 def _avatar(media_base_url: str, user_id: int | None) -> str:
