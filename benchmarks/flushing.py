@@ -24,6 +24,7 @@ from tests.contracts import mysql_schema
 from tests.contracts.backends import RedisServer
 from tests.contracts.mariadb import MariaServer
 
+from talentfeed.activity import keys
 from talentfeed.activity.codec import Rows
 from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
@@ -35,8 +36,8 @@ from talentfeed.stores.redis import open_redis
 SCHEMA = "bench"
 ROUNDS = 5  # of each measure, by turns, so that what disturbs the machine disturbs all; the median counts
 AIMS = {"ratio": 15, "recording_us_per_feed": 60, "sustained_per_s": 10_000}
-_ROW_BY_ROW_SECONDS = 1.5  # a round
-_WAITING = 60_000  # activities that the sustained rate's producer keeps waiting
+_ROW_BY_ROW_SECONDS = 0.7  # a round
+_WAITING, _WAITING_A_SECOND = 60_000, 4_000  # activities that the sustained rate's producer keeps waiting, at most
 _MARIADB = ["--innodb-buffer-pool-size=256M", "--innodb-log-file-size=256M"]
 
 
@@ -98,6 +99,7 @@ class Contest:
         self._servers = redis, maria
         self._kitchen = kitchen
         self._recorded = 0  # activities, by anybody
+        self._feeds = 0  # of our own
 
     async def run(self, *, activities: int, feeds: int, seconds: int, told: Any) -> Result:
         redis, maria = self._servers
@@ -147,15 +149,13 @@ class Contest:
 
     async def _record(self, client: Redis, feeds: int) -> float:
         """From the ranked slate to Redis' answer; → seconds of processor time."""
-        outbox = Outbox(capacity=2 * DRAIN)
-        recorder = Recorder(client, outbox=outbox)
-        await recorder.start()
+        recorder = Recorder(client, outbox=Outbox(capacity=feeds))
         began = time.process_time()
-        for number in range(feeds):
-            recorder.served(self._kitchen.one(number))
-            while len(outbox) >= DRAIN:  # noqa: ASYNC110 - as under load: whole lots
-                await asyncio.sleep(0.001)
-        await recorder.stop(patience=60)
+        for _ in range(feeds):
+            recorder.served(self._kitchen.one(self._feeds))
+            self._feeds += 1
+        await recorder.start()
+        await recorder.stop(patience=120)
         took = time.process_time() - began
         assert recorder.lost_served == 0
         assert recorder.recorded_feeds == feeds
@@ -174,7 +174,8 @@ class Contest:
 
     async def _row_by_row_rate(self, client: Redis) -> float:
         """The same rows, a statement and a commit each, by the driver alone."""
-        found: Any = await client.lrange("user_activity:1", 0, 9)
+        waiting: Any = await client.zrange(keys.WAITING, 0, 0)
+        found: Any = await client.lrange(keys.user_activity(int(waiting[0])), 0, 9)
         rows = [Rows().row(payload) for payload in found]
         columns = list(rows[0])
         sql = f"INSERT INTO row_by_row ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608
@@ -195,12 +196,13 @@ class Contest:
     async def _sustained(self, flusher: Flusher, seconds: int, told: Any) -> tuple[float, tuple[int, int]]:
         """Activities stored a second while another process records as many; → and what waited before and after."""
         spawn = multiprocessing.get_context("spawn")
+        most = min(_WAITING, _WAITING_A_SECOND * seconds)
         recorded, flushed, stop = spawn.Value("q", 0), spawn.Value("q", 0), spawn.Event()
-        other = spawn.Process(target=_produce, args=(self._servers[0].port, recorded, flushed, stop), daemon=True)
+        other = spawn.Process(target=_produce, args=(self._servers[0].port, most, recorded, flushed, stop), daemon=True)
         other.start()
         before = flusher.flushed
         try:
-            while recorded.value < _WAITING:
+            while recorded.value < most:
                 await asyncio.sleep(0.05)
                 assert other.is_alive()
             await flusher.start()
@@ -234,12 +236,14 @@ class Contest:
             )
 
 
-def _produce(port: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any) -> None:
+def _produce(port: int, most: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any) -> None:
     """Another process' service: it records feeds as long as not too many wait."""
-    uvloop.run(_record_on(port, recorded, flushed, stop))
+    uvloop.run(_record_on(port, most, recorded, flushed, stop))
 
 
-async def _record_on(port: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any) -> None:
+async def _record_on(
+    port: int, most: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any
+) -> None:
     client = open_redis(host="127.0.0.1", port=port)
     kitchen = served.prepare(seed=1)
     outbox = Outbox(capacity=2 * DRAIN)
@@ -248,11 +252,11 @@ async def _record_on(port: int, recorded: "Synchronized[int]", flushed: "Synchro
     number = 0
     while not stop.is_set():
         recorded.value = recorder.recorded_feeds * ACTIVITIES
-        if len(outbox) < DRAIN and recorded.value - flushed.value < _WAITING:
+        if len(outbox) < DRAIN and recorded.value - flushed.value < most:
             for _ in range(DRAIN):
                 recorder.served(kitchen.one(number))
                 number += 1
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.005)
     await recorder.stop(patience=60)
     assert recorder.lost_served == 0
     recorded.value = recorder.recorded_feeds * ACTIVITIES

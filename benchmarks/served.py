@@ -30,15 +30,16 @@ class Kitchen:
 
     ranker: Ranker
     slates: list[tuple[Asked, Slate]]
+    first: int = field(default_factory=lambda: uuid.uuid4().int >> 2)  # of the feeds' ids
     items: ServedItems = field(default_factory=ServedItems)
 
     def one(self, number: int) -> ServedFeed:
-        """The feed with this number; its id is another each time."""
+        """The feed with this number; no other kitchen's has its id."""
         page, slate = self.slates[number % len(self.slates)]
         return ServedFeed(
-            user_id=1 + number % VIEWERS,
+            user_id=1 + number // 2 % VIEWERS,  # two pages each: enough to be flushed
             endpoint="total",
-            feed_id=uuid.uuid4().hex,
+            feed_id=f"{self.first + number:032x}",
             session_id="1795288962843",
             at=time.time(),
             items=self.items(self.ranker.snapshot, slate.slots),

@@ -1,4 +1,4 @@
-"""The kernel's benchmark: its plain reference serves what the kernel serves, and it prints what it promises."""
+"""The benchmarks: the kernel's plain reference serves what the kernel serves, and each prints what it promises."""
 
 import json
 import subprocess
@@ -92,3 +92,14 @@ def test_sizes_that_are_no_numbers_are_refused_in_a_sentence() -> None:
     assert ran.returncode == 2
     assert "--sizes" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_the_flush_benchmark_stores_each_activity_once_and_prints_a_table_and_a_json_line() -> None:
+    command = [sys.executable, "-m", "benchmarks.flush", "--activities", "2000", "--feeds", "320", "--seconds", "2"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
+    assert ran.returncode == 0, ran.stderr
+    assert "sustained by one flusher for 2 s" in ran.stdout
+    line = json.loads(ran.stdout.splitlines()[-1])
+    names = ["activities_per_s", "row_by_row_per_s", "ratio", "recording_us_per_feed", "sustained_per_s"]
+    assert list(line) == names
+    assert all(line[name] > 0 for name in names if name != "recording_us_per_feed"), line
