@@ -121,15 +121,14 @@ def test_without_the_ledger_activities_wait_and_health_says_so(place: Place, mar
     server = place.start("serve")
     try:
         assert like(place, "waits-for-the-ledger") == 202
-        health = place.call("GET", "/health/ready")[1]
-        assert health["stores"]["database"] == "LedgerMissingError"
+        eventually(lambda: place.call("GET", "/health/ready")[1]["stores"]["database"] == "LedgerMissingError")
         assert place.run("flush").returncode == 0
         assert stored(maria, "waits-for-the-ledger") == 0
         assert not maria.execute("SHOW TABLES LIKE 'talentfeed_ledger'", database="talentpitch"), "never made silently"
         maria.execute(place.run("ledger").stdout, database="talentpitch")
         maria.execute(f"GRANT SELECT, INSERT, DELETE ON talentpitch.talentfeed_ledger TO '{WRITER[0]}'@'%'")
         eventually(lambda: stored(maria, "waits-for-the-ledger") == 1)
-        assert place.call("GET", "/health/ready")[1]["status"] == "ok"
+        eventually(lambda: place.call("GET", "/health/ready")[1]["status"] == "ok")
     finally:
         stop(server)
 
@@ -155,7 +154,7 @@ def test_build_serve_like_and_an_outage_of_the_database_without_a_restart(place:
         eventually(lambda: stored(maria, "meanwhile") == 1)
         status, answer = place.call("POST", "/api/search/reload", **{"X-Admin-Key": "k"})
         assert status == 200, answer
-        assert place.call("GET", "/health/ready")[1]["status"] == "ok"
+        eventually(lambda: place.call("GET", "/health/ready")[1]["status"] == "ok")
     finally:
         stop(server)
 

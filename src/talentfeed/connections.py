@@ -22,6 +22,11 @@ class Stores:
     rows: Rows
     bastion: Any  # a `stores.bastion.Bastion`, that the others go through once it is started; None: they go directly
 
+    @property
+    def bastion_state(self) -> Any:
+        """Its `stores.bastion.State`; None: there is none."""
+        return None if self.bastion is None else self.bastion.state
+
     async def close(self) -> None:
         """Let go of all of them."""
         await self.redis.aclose()

@@ -20,6 +20,7 @@ from talentfeed.connections import Stores, check_bastion, open_stores, opened
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import SettingsError, SnapshotError, TalentFeedError
 from talentfeed.evaluation.replay import Replayer, ReplayReport
+from talentfeed.health import Health
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
 from talentfeed.ranking.presets import preset
 from talentfeed.ranking.record import VersionGoneError
@@ -83,7 +84,7 @@ class Service:
         self.replayer = replayer
         self.as_of = as_of
         self._tasks: list[asyncio.Task[None]] = []
-        self._down: dict[str, float] = {}  # store -> since when its probe fails
+        self._health = Health(stores, live)
         self._stopping_since: float | None = None  # monotonic
 
     @property
@@ -94,7 +95,7 @@ class Service:
     @property
     def bastion(self) -> Any:
         """The `stores.bastion.State` of the bastion; None: there is none."""
-        return None if self.stores.bastion is None else self.stores.bastion.state
+        return self.stores.bastion_state
 
     def clock(self) -> float:
         """Now, or the fixed day the catalogue is served as on; seconds since 1970, UTC."""
@@ -182,52 +183,7 @@ class Service:
 
     async def health(self) -> dict[str, Any]:
         """What works, what is degraded and since when."""
-        await self.stores.activity_log.get()  # its libraries' import is no time that the database takes to answer
-        stores = {
-            "redis": await self._probe("redis", self.stores.redis.ping),
-            "database": await self._probe("database", self.stores.activity_log.ping),
-        }
-        since = dict(self._down)
-        if (bastion := self.bastion) is not None:
-            stores["bastion"], since["bastion"] = bastion.kind, bastion.since
-        wrong = {name: kind for name, kind in stores.items() if kind != "ok"}
-        degraded = [
-            {"part": name, "reason": kind, "since": since.get(name, time.time())} for name, kind in wrong.items()
-        ]
-        for part, fault in (
-            ("snapshot", self.live.refused),
-            ("build", self.live.build_error),
-            ("fetch", self.live.fetch_error),
-        ):
-            if fault is not None:
-                degraded.append({"part": part, "reason": fault.reason, "since": fault.since})
-        serving = self.serving
-        return {
-            "status": "unavailable" if serving is None else "degraded" if degraded else "ok",
-            "snapshot": None
-            if serving is None
-            else {
-                "version": serving.snapshot.manifest.version,
-                "watermark": serving.snapshot.manifest.watermark,
-                "loaded_at": serving.loaded_at,
-                "counts": dict(serving.snapshot.manifest.counts),
-            },
-            "stores": stores,
-            "degraded": degraded,
-        }
-
-    async def _probe(self, part: str, ping: Callable[[], Any]) -> str:
-        """`ok`, or the kind of fault; its text may name hosts and accounts, so that goes to the log alone."""
-        try:
-            await asyncio.wait_for(ping(), timeout=0.5)
-        except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong
-            if part not in self._down:
-                self._down[part] = time.time()
-                log.warning("The %s does not answer: %s: %s", part, type(error).__name__, error)
-            return type(error).__name__
-        if self._down.pop(part, None) is not None:
-            log.info("The %s answers again", part)
-        return "ok"
+        return await self._health.report()
 
 
 def make_flusher(settings: Settings, stores: Stores) -> Flusher:

@@ -1,0 +1,72 @@
+"""What works, what is degraded and since when: what `/health/ready` answers."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from talentfeed.connections import Stores
+from talentfeed.snapshot.live import LiveSnapshot
+
+log = logging.getLogger(__name__)
+
+PROBE_SECONDS = 0.5  # that a store may take to answer
+
+
+class Health:
+    """Asks the stores, and remembers since when one does not answer."""
+
+    def __init__(self, stores: Stores, live: LiveSnapshot[Any]) -> None:
+        self._stores = stores
+        self._live = live
+        self._down: dict[str, float] = {}  # store -> since when its probe fails
+
+    async def report(self) -> dict[str, Any]:
+        """What works, what is degraded and since when."""
+        await self._stores.activity_log.get()  # its libraries' import is no time that the database takes to answer
+        stores = {
+            "redis": await self._probe("redis", self._stores.redis.ping),
+            "database": await self._probe("database", self._stores.activity_log.ping),
+        }
+        since = dict(self._down)
+        if (bastion := self._stores.bastion_state) is not None:
+            stores["bastion"], since["bastion"] = bastion.kind, bastion.since
+        wrong = {name: kind for name, kind in stores.items() if kind != "ok"}
+        degraded = [
+            {"part": name, "reason": kind, "since": since.get(name, time.time())} for name, kind in wrong.items()
+        ]
+        for part, fault in (
+            ("snapshot", self._live.refused),
+            ("build", self._live.build_error),
+            ("fetch", self._live.fetch_error),
+        ):
+            if fault is not None:
+                degraded.append({"part": part, "reason": fault.reason, "since": fault.since})
+        serving = self._live.serving
+        return {
+            "status": "unavailable" if serving is None else "degraded" if degraded else "ok",
+            "snapshot": None
+            if serving is None
+            else {
+                "version": serving.snapshot.manifest.version,
+                "watermark": serving.snapshot.manifest.watermark,
+                "loaded_at": serving.loaded_at,
+                "counts": dict(serving.snapshot.manifest.counts),
+            },
+            "stores": stores,
+            "degraded": degraded,
+        }
+
+    async def _probe(self, part: str, ping: Callable[[], Any]) -> str:
+        """`ok`, or the kind of fault; its text may name hosts and accounts, so that goes to the log alone."""
+        try:
+            await asyncio.wait_for(ping(), timeout=PROBE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong
+            if part not in self._down:
+                self._down[part] = time.time()
+                log.warning("The %s does not answer: %s: %s", part, type(error).__name__, error)
+            return type(error).__name__
+        if self._down.pop(part, None) is not None:
+            log.info("The %s answers again", part)
+        return "ok"
