@@ -267,7 +267,7 @@ def _show(result: Result) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 120
-    table = Table(title="Activities on their way: Redis synced on each write, MariaDB on each commit")
+    table = Table(title="Redis synced on each write, MariaDB on each commit")
     table.add_column("measure", no_wrap=True)
     for name in ("measured", "aim"):
         table.add_column(name, justify="right", no_wrap=True)
