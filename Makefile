@@ -43,13 +43,16 @@ format: setup ## format and mend what can be mended
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-kernel bench-flush ## every benchmark: a table, then a JSON line
+bench: bench-kernel bench-flush bench-build ## every benchmark: a table, then a JSON line
 
 bench-kernel: setup ## a feed's time beside a plain reference
 	$(BIN)/python -m benchmarks.kernel $(ARGS)
 
 bench-flush: setup ## recording a feed, and flushing into MariaDB beside row-by-row inserts
 	$(BIN)/python -m benchmarks.flush $(ARGS)
+
+bench-build: setup ## building a snapshot from MariaDB, today's scale and 10x
+	$(BIN)/python -m benchmarks.build $(ARGS)
 
 requirements: ## compile the hashed pins anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra build --extra s3 --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt

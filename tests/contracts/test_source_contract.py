@@ -107,7 +107,7 @@ def test_text_of_any_alphabet_arrives_as_it_is(of: Maker) -> None:
     for user, name in zip(rows["users"], names, strict=False):
         user["name"] = name
     with of(rows).tables() as database:
-        assert read(database)["users"].column("name").to_pylist()[: len(names)] == names
+        assert dict(read(database))["users"].column("name").to_pylist()[: len(names)] == names
 
 
 @mariadb
@@ -126,7 +126,7 @@ def test_numbers_of_every_type_are_numbers(of: Maker) -> None:
         platform.execute(f"ALTER TABLE team_feedbacks MODIFY value {kind}")
         platform.execute(f"UPDATE team_feedbacks SET value = {value}")  # noqa: S608
         with platform.tables() as database:
-            found = read(database)["team_feedbacks"].column("value")
+            found = dict(read(database))["team_feedbacks"].column("value")
         assert found.to_pylist() == [value], kind
 
 

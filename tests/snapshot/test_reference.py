@@ -15,7 +15,7 @@ from tests.reference.scores import Catalogue, reference
 from tests.snapshot.platform import CHALLENGE, NOW, RESUME, Tables, write
 
 from talentfeed.contracts import HISTORY_KINDS, Snapshot
-from talentfeed.snapshot.frames import clean
+from talentfeed.snapshot.frames import clean, take
 from talentfeed.snapshot.pack import pack
 from talentfeed.snapshot.source import Source, open_sqlite, read
 from talentfeed.snapshot.tables import derive
@@ -163,12 +163,15 @@ def built(tables: Tables, *, as_of: float | None, zone: str) -> tuple[Snapshot, 
         blacklist.write_text("# never\n\nhttps://bad.test/x.mp4\n", encoding="utf-8")
         stored = write(path, tables)
         with open_sqlite(path) as database:
-            raw = read(database)
+            raw = list(read(database))
         with open_workbench(
             Source(database=partial(open_sqlite, path), db_timezone=zone), now=NOW, as_of=as_of
         ) as bench:
-            frames = clean(bench, raw, blacklist=blacklist)
-            return pack(bench, frames, derive(bench, frames), media_base_url="https://m.test", as_of=as_of), stored
+            taken: dict[str, Any] = {}
+            for name, table in raw:
+                taken |= take(bench, name, table)
+            frames = clean(bench, taken, blacklist=blacklist)
+            return pack(frames, derive(bench, frames), media_base_url="https://m.test", as_of=as_of), stored
 
 
 def segment(start: Any, values: Any, row: int) -> list[Any]:

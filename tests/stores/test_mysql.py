@@ -51,7 +51,7 @@ async def test_tls_writes_and_reads_where_certificate_and_name_are_right(tls: tu
 
     def bulk() -> list[Any]:
         with open_mysql(account) as database:
-            found: list[Any] = read(database)["activity_log"].column("causer_id").to_pylist()
+            found: list[Any] = dict(read(database))["activity_log"].column("causer_id").to_pylist()
             return found
 
     assert await asyncio.to_thread(bulk) == [1]

@@ -15,6 +15,8 @@ CLOCK_SKEW = 300.0  # seconds that a clock may be ahead of ours
 _ACCENTS = {"e": "eéèëê", "u": "uúùüû", "a": "aáàäâ"}
 _WORDS = "|".join("".join(f"[{_ACCENTS.get(c, c)}]\\pM*" for c in word) for word in ("prueba", "test"))
 TEST_WORD = rf"(?i)(^|%[0-9a-f]{{2}}|[^\pL\pM\pN])({_WORDS})([^\pL\pM]|$)"
+_ASCII_TEST_WORD = r"(?i)(^|%[0-9a-f]{2}|[^a-z0-9])(prueba|test)([^a-z]|$)"
+_BEYOND_ASCII = r"[^\x00-\x7f]"
 
 # A JSON array whose every element begins with a quote holds nothing but texts, and no comma too many.
 _NOT_ALL_TEXT = r'\[\s*[^"\s\]]|,\s*[^"\s]'
@@ -22,7 +24,10 @@ _NOT_ALL_TEXT = r'\[\s*[^"\s\]]|,\s*[^"\s]'
 _NO_JSON = r"(?i),\s*[\]}]|(^|[\[,:])\s*-?(nan|inf)"
 _JSON_TEXT = r'"([^"\\]|\\.)*"'
 
+_FIRST_VISIBLE = "!"  # no blank sorts after it
+
 # What the engine reads by itself: without an offset, and with one.
+_USUAL_TIME = "____-__-__ __:__:__"
 _PLAIN_TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?$"
 _PLACED_TIME = _PLAIN_TIME.removesuffix("$") + r"(Z|[+-]([01]\d|2[0-3])(:[0-5]\d)?)$"
 # What else is a time, and what makes one of the above of it, in upper case.
@@ -55,7 +60,14 @@ def as_text(column: ir.Column) -> ir.StringColumn:
 
 def is_given(column: ir.Column) -> ir.BooleanColumn:
     """Whether there is anything but blanks."""
-    return as_text(column).notnull()
+    text = column.cast("string")
+    return ibis.ifelse(text >= _FIRST_VISIBLE, True, stripped(text).notnull())
+
+
+def is_text(column: ir.Column, value: str) -> ir.BooleanColumn:
+    """Whether it is this text, blanks around it apart; null where null."""
+    text = column.cast("string")
+    return (text == value) | ((text.length() > len(value)) & (stripped(text) == value))
 
 
 def as_id(column: ir.Column) -> ir.IntegerColumn:
@@ -107,7 +119,7 @@ def n_mixed(text: str) -> int:
 
 def _stripped(x: ir.StringColumn, zone: str) -> ir.StringColumn:  # noqa: ARG001
     # the engine's strip is dear, and few need it
-    return ibis.ifelse(x.re_search(r"^\s|\s$"), x.strip(), x).nullif("")
+    return ibis.ifelse((x >= _FIRST_VISIBLE) & (x.right(1) >= _FIRST_VISIBLE), x, x.strip().nullif(""))
 
 
 def _seconds_of(x: ir.StringColumn, zone: str) -> ir.FloatingColumn:
@@ -116,10 +128,13 @@ def _seconds_of(x: ir.StringColumn, zone: str) -> ir.FloatingColumn:
     for pattern, replacement in _TIME_STEPS:
         text = text.re_replace(pattern, replacement)
     if zone == "UTC":
-        # nearly all are `YYYY-MM-DD hh:mm:ss`: spare them the rest
-        usual = (x.length() == 19) & (x.substr(4, 1) == "-") & (x.substr(10, 1) == " ") & (x.substr(16, 1) == ":")
-        read_by_itself = usual | x.re_search(_PLAIN_TIME) | x.re_search(_PLACED_TIME)
-        seconds = ibis.ifelse(read_by_itself, _moment(x), _moment(text))
+        # nearly all are `YYYY-MM-DD hh:mm:ss`: spare them the rest, zones above all
+        plain = x.like(_USUAL_TIME) | x.re_search(_PLAIN_TIME)
+        seconds = ibis.cases(
+            (plain, x.try_cast("timestamp").epoch_seconds().cast("float64")),
+            (x.re_search(_PLACED_TIME), _moment(x)),
+            else_=_moment(text),
+        )
     else:
         # the engine knows zones by name, after whole times only
         seconds = ibis.cases(
@@ -179,4 +194,6 @@ def file_name(url: ir.StringColumn) -> ir.StringColumn:
 
 def is_test(text: ir.StringColumn) -> ir.BooleanColumn:
     """Whether `prueba` or `test` stands in it as a whole word, in any case, with any accents. Null is false."""
-    return text.re_search(TEST_WORD).fill_null(False)
+    # letters of all scripts are dear, and few need them
+    found = ibis.ifelse(text.re_search(_BEYOND_ASCII), text.re_search(TEST_WORD), text.re_search(_ASCII_TEST_WORD))
+    return found.fill_null(False)

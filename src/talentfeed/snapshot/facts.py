@@ -1,14 +1,14 @@
 """What people did: ratings, saves, matches, views and client reports → interactions and connections. SPEC 3."""
 
-from collections.abc import Mapping
+from functools import partial
 
 import ibis
 import pyarrow as pa
 from ibis import ir
 
 from talentfeed.contracts import SECONDS_PER_DAY
-from talentfeed.snapshot.clean import as_id, as_number, as_text, is_given, json_of, null
-from talentfeed.snapshot.workbench import Workbench, fate, kept
+from talentfeed.snapshot.clean import as_id, as_number, as_text, is_given, is_text, json_of, null
+from talentfeed.snapshot.workbench import Stored, Workbench, fate, kept
 
 MAX_RATING = 5.0
 SAVED, MATCHED, NOTICED = 3.0, 4.0, 2.0  # what a save, a match and the rest are worth as a rating
@@ -37,11 +37,11 @@ def _rated(given: ir.BooleanValue, value: ir.FloatingValue) -> dict[str, ir.Valu
     }
 
 
-def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, str], kind: str) -> ir.Table:
+def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, str], kind: str) -> Stored:
     """`team_feedbacks`, `likes` and `matches` in one form."""
     rows = bench.load(f"raw_{origin}", raw)
     column, value = which
-    rows = bench.timed(origin, rows.filter(as_text(rows[column]) == value), "created_at")
+    rows = bench.parsed(origin, rows.filter(is_text(rows[column], value)), times=["created_at"])
     if kind == "rating":
         verdict = _rated(is_given(rows.value), as_number(rows.value))
     else:
@@ -51,15 +51,21 @@ def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, st
             "skip_rating_above_5": ibis.literal(False),
             "rating": ibis.literal(worth),
         }
-    return rows.select(
+    found = rows.select(
         origin=ibis.literal(origin), row_id=null("int64"), user_id=as_id(rows.user_id), item_id=as_id(rows.model_id),
         is_flow=ibis.literal(False), interaction_type=ibis.literal(kind), watch_ratio=null("float64"),
         at=rows.created_at, skip_bad_date=rows.skip_bad_date_created_at,
         skip_future_date=rows.skip_future_date_created_at, skip_bad_watch_ratio=ibis.literal(False), **verdict,
-    ).select(*_COLUMNS)  # fmt: skip
+    )  # fmt: skip
+    return {origin: found.select(*_COLUMNS)}
 
 
-def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
+stored_ratings = partial(_platform, origin="team_feedbacks", which=("type", "ranking_resume"), kind="rating")
+stored_likes = partial(_platform, origin="likes", which=("type", "save"), kind="save")
+stored_matches = partial(_platform, origin="matches", which=("status", "accepted"), kind="match")
+
+
+def stored_reports(bench: Workbench, raw: pa.Table) -> Stored:
     """What clients reported, of `activity_log`, in the same form. What the service itself recorded is left out."""
     rows = bench.load("raw_activity_log", raw)
     rows = rows.mutate(json=json_of(rows.properties.cast("string")), stored=as_text(rows.properties))
@@ -80,7 +86,7 @@ def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
     ours = rows.subject.isin((bench.source.resume_subject_type, bench.source.challenge_subject_type))
     rows = rows.left_join(types, "reported")
     rows = rows.filter(rows.unreadable | (rows.from_client & ours & rows.interaction_type.notnull()))
-    rows = bench.timed("activity_log", rows, "created_at")
+    rows = bench.parsed("activity_log", rows, times=["created_at"])
     value, ratio = (_json_number(rows[c]) for c in ("value_text", "ratio_text"))
     rated = _rated(_json_given(rows.value_text), value)
     is_rating = rows.interaction_type == "rating"
@@ -92,7 +98,7 @@ def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
     )
     good_ratio = ibis.ifelse(ratio >= 0, ratio, null("float64"))
     watched = ibis.ifelse(_json_given(rows.ratio_text), good_ratio, _json_number(rows.reward_text))
-    return rows.select(
+    found = rows.select(
         origin=ibis.literal("activity_log"), row_id=as_id(rows.id), user_id=as_id(rows.causer_id),
         item_id=as_id(rows.subject_id), is_flow=rows.subject == bench.source.challenge_subject_type,
         interaction_type=rows.interaction_type, rating=worth, watch_ratio=watched, at=rows.created_at,
@@ -102,7 +108,8 @@ def _client(bench: Workbench, raw: pa.Table) -> ir.Table:
         skip_bad_date=rows.skip_bad_date_created_at, skip_future_date=rows.skip_future_date_created_at,
         skip_rating_above_5=(is_rating & rated["skip_rating_above_5"]).fill_null(False),
         skip_bad_watch_ratio=_json_given(rows.ratio_text) & good_ratio.isnull(),
-    ).select(*_COLUMNS)  # fmt: skip
+    )  # fmt: skip
+    return {"activity_log": found.select(*_COLUMNS)}
 
 
 def _json_given(text: ir.StringColumn) -> ir.BooleanColumn:
@@ -113,16 +120,9 @@ def _json_number(text: ir.StringColumn) -> ir.FloatingColumn:
     return as_number(text.re_replace('^"|"$', ""))
 
 
-def events(
-    bench: Workbench, raw: Mapping[str, pa.Table], users: ir.Table, videos: ir.Table, flows: ir.Table
-) -> ir.Table:
+def events(bench: Workbench, stored: Stored, users: ir.Table, videos: ir.Table, flows: ir.Table) -> ir.Table:
     """All interactions as stored, platform's and clients', each with `fate`."""
-    rows = ibis.union(
-        _platform(bench, raw["team_feedbacks"], "team_feedbacks", ("type", "ranking_resume"), "rating"),
-        _platform(bench, raw["likes"], "likes", ("type", "save"), "save"),
-        _platform(bench, raw["matches"], "matches", ("status", "accepted"), "match"),
-        _client(bench, raw["activity_log"]),
-    )
+    rows = ibis.union(*(stored[origin] for origin in ("team_feedbacks", "likes", "matches", "activity_log")))
     items = ibis.union(
         *(
             table.filter(table.id.notnull()).select(
@@ -151,13 +151,18 @@ def events(
     return read
 
 
-def connections(bench: Workbench, raw: pa.Table, users: ir.Table) -> ir.Table:
-    """Accepted connections as stored, each with `fate`."""
+def stored_connections(bench: Workbench, raw: pa.Table) -> Stored:
+    """Accepted `user_connections`."""
     rows = bench.load("raw_user_connections", raw)
-    rows = rows.filter(as_text(rows.status) == "accepted").select(
+    rows = rows.filter(is_text(rows.status, "accepted")).select(
         "created_at", user_id=as_id(rows.from_id), connected_user_id=as_id(rows.to_id)
     )
-    rows = bench.timed("user_connections", rows, "created_at")
+    return {"user_connections": bench.parsed("user_connections", rows, times=["created_at"])}
+
+
+def connections(bench: Workbench, stored: Stored, users: ir.Table) -> ir.Table:
+    """Accepted connections as stored, each with `fate`."""
+    rows = stored["user_connections"]
     one, other = users.select(one="id"), users.select(other="id")
     rows = rows.left_join(one, rows.user_id == one.one)
     rows = rows.left_join(other, rows.connected_user_id == other.other)
@@ -188,19 +193,26 @@ def both_ways(connections: ir.Table) -> ir.Table:
     )
 
 
-def seen_counts(bench: Workbench, raw: Mapping[str, pa.Table], videos: ir.Table) -> tuple[ir.Table, ir.Table]:
+def stored_views(bench: Workbench, raw: pa.Table) -> Stored:
+    """`views` of videos."""
+    rows = bench.load("raw_views", raw)
+    rows = rows.filter(is_text(rows.model_type, bench.source.resume_subject_type))
+    rows = rows.select("created_at", item_id=as_id(rows.model_id))
+    return {"views": bench.parsed("views", rows, times=["created_at"])}
+
+
+def stored_exhibitions(bench: Workbench, raw: pa.Table) -> Stored:
+    """`resumes_exhibited`."""
+    rows = bench.load("raw_resumes_exhibited", raw)
+    return {"resumes_exhibited": rows.select(item_id=as_id(rows.resume_id), created_at=null("float64"))}
+
+
+def seen_counts(bench: Workbench, stored: Stored, videos: ir.Table) -> tuple[ir.Table, ir.Table]:
     """(views as stored with `fate`, exhibitions as stored with `fate`), each with item_id; views with `at`."""
     items = videos.filter(videos.id.notnull()).select(known_item="id", item_fate="fate")
-    rows = bench.load("raw_views", raw["views"])
-    rows = rows.filter(as_text(rows.model_type) == bench.source.resume_subject_type)
-    views = _on_videos(
-        bench, bench.timed("views", rows.select("created_at", item_id=as_id(rows.model_id)), "created_at"), items
-    )
-    views = bench.keep("views_read", views)
+    views = bench.keep("views_read", _on_videos(bench, stored["views"], items))
     bench.tally("views", views)
-    rows = bench.load("raw_resumes_exhibited", raw["resumes_exhibited"])
-    rows = rows.select(item_id=as_id(rows.resume_id), created_at=null("float64"))
-    exhibited = bench.keep("exhibited_read", _on_videos(bench, rows, items))
+    exhibited = bench.keep("exhibited_read", _on_videos(bench, stored["resumes_exhibited"], items))
     bench.tally("resumes_exhibited", exhibited)
     return views, exhibited
 

@@ -27,27 +27,19 @@ from talentfeed.contracts import (
     Videos,
 )
 from talentfeed.snapshot import bodies
-from talentfeed.snapshot.cities import UNKNOWN
 from talentfeed.snapshot.frames import Frames
 from talentfeed.snapshot.store import seal
-from talentfeed.snapshot.tables import KEPT, Tables
-from talentfeed.snapshot.workbench import Workbench
+from talentfeed.snapshot.tables import KEPT, KINDS, Tables
 
 _FIRST_OF_KIND = np.cumsum((0, *KEPT[:-1]))  # column of `Videos.tokens` where each kind begins
 
 Columns = dict[str, Any]
 
 
-def pack(
-    bench: Workbench, frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | None = None
-) -> Snapshot:
+def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | None = None) -> Snapshot:
     """Sort, number and encode everything; the result is sealed: it has its checksums and version."""
-    named = (tables.users, tables.videos, tables.flows)
-    city_names = [UNKNOWN, *sorted({name for t in named for name in _distinct(t.city) if name is not None} - {UNKNOWN})]
-    cities = bench.load(
-        "city_codes", pa.table({"city": city_names, "city_code": pa.array(range(len(city_names)), pa.int32())})
-    )
-    users, videos, flows = (_by_id(table.left_join(cities, "city").drop("city")) for table in named)
+    users, videos = _by_id(frames.users), _by_id(tables.videos)
+    flows = _by_id(frames.flows.select("id", "user_id", "created_at", "city"))
     tokens = _columns(tables.tokens)
     texts = [""] * (len(tokens["token"]) + 1)
     for token, text in zip(tokens["token"], tokens["text"], strict=True):
@@ -57,14 +49,14 @@ def pack(
     creators, video_creator, flow_creator, n_creators = _creators(videos["user_id"], flows["user_id"])
     video_tokens = _video_tokens(videos["id"], _columns(tables.video_tokens))
     similarity = _similarity(_columns(tables.cooccurrence), n_skills)
-    video_bodies, video_urls = _encoded(frames.videos, bodies.resume, media_base_url)
+    video_bodies, video_urls = _encoded(frames.videos.drop(*KINDS), bodies.resume, media_base_url)
     flow_bodies, flow_urls = _encoded(frames.flows, bodies.challenge, media_base_url)
 
     packed_videos = Videos(
         id=videos["id"],
         creator=video_creator,
         created_at=_times(videos["created_at"]),
-        city=_codes(videos["city_code"]),
+        city=_codes(videos["city"]),
         tokens=video_tokens,
         features=_features(videos),
         skill_norm=_skill_norm(video_tokens[:, : KEPT[0]], similarity),
@@ -77,20 +69,13 @@ def pack(
         id=flows["id"],
         creator=flow_creator,
         created_at=_times(flows["created_at"]),
-        city=_codes(flows["city_code"]),
+        city=_codes(flows["city"]),
         json=flow_bodies[0],
         json_start=flow_bodies[1],
         url=flow_urls[0],
         url_start=flow_urls[1],
     )
-    packed_users = _users(
-        tables,
-        users,
-        video_ids=videos["id"],
-        flow_ids=flows["id"],
-        creators=creators,
-        cities=_codes(users["city_code"]),
-    )
+    packed_users = _users(frames, tables, users, video_ids=videos["id"], flow_ids=flows["id"], creators=creators)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         version="",
@@ -105,13 +90,13 @@ def pack(
             "views": int(videos["views"].sum()),
             "skills": n_skills,
             "tokens": len(texts) - 1,
-            "cities": len(city_names),
+            "cities": len(frames.cities),
             "creators": n_creators,
         },
         skipped=frames.skipped,
         checksums={},
         media_base_url=media_base_url,
-        cities=city_names,
+        cities=frames.cities,
         tokens=texts,
         as_of=as_of,
     )
@@ -142,11 +127,6 @@ def _by_id(table: ir.Table) -> Columns:
 def _times(seconds: NDArray[Any]) -> Floats:
     times = seconds.astype(np.float64)
     return np.where(np.isnan(times), NO_DATE, times)
-
-
-def _distinct(column: ir.StringColumn) -> list[str | None]:
-    found: list[str | None] = column.as_table().distinct().to_pyarrow()[column.get_name()].to_pylist()
-    return found
 
 
 def _codes(codes: NDArray[Any]) -> Indices:
@@ -230,9 +210,7 @@ def _starts(lengths: NDArray[Any]) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _users(
-    tables: Tables, users: Columns, *, video_ids: Ints, flow_ids: Ints, creators: Ints, cities: Indices
-) -> Users:
+def _users(frames: Frames, tables: Tables, users: Columns, *, video_ids: Ints, flow_ids: Ints, creators: Ints) -> Users:
     """Row pointers and what they point into; every order is total, so that the same rows give the same bytes."""
     ids = users["id"]
     creator = np.full(len(ids), NO_CREATOR, np.int32)
@@ -240,11 +218,7 @@ def _users(
         place = np.searchsorted(ids, creators)
         creator[place] = np.arange(len(creators), dtype=np.int32)
 
-    profile = _columns(tables.profiles)
-    owner, token = _rows(ids, profile["user_id"]), profile["token"].astype(np.int64)
-    width = int(token.max(initial=0)) + 2
-    profile_start = _row_starts(owner, ids)
-    profile_token = np.sort(owner * width + token + 1) % width - 1
+    profile_start, profile = _profiles(ids, _columns(frames.profiles), _columns(tables.marks), tables.n_texts)
 
     h = _columns(tables.history)
     owner, video, at, liked = _rows(ids, h["user_id"]), _rows(video_ids, h["video_id"]), _times(h["at"]), h["liked"]
@@ -259,10 +233,10 @@ def _users(
     one, other = _rows(ids, c["user_id"]), _rows(ids, c["connected_user_id"])
     return Users(
         id=ids,
-        city=cities,
+        city=_codes(users["city"]),
         creator=creator,
         profile_start=profile_start,
-        profile=profile_token.astype(np.int32),
+        profile=profile,
         history_start=history_start,
         history_video=video[newest].astype(np.int32),
         history_liked=liked[newest].astype(np.bool_),
@@ -273,6 +247,29 @@ def _users(
         connection_start=_row_starts(one, ids),
         connection=other[np.lexsort((other, one))].astype(np.int32),
     )
+
+
+def _profiles(ids: Ints, profiles: Columns, marks: Columns, n_texts: int) -> tuple[Ints, Indices]:
+    """(row pointers, tokens): each user's, ascending and distinct, after a -1 for each skill that no video has."""
+    bits = int(marks["mark"].max(initial=0)).bit_length()
+    listed = np.sort(marks["list"].astype(np.int64) << bits | marks["mark"])
+    mark = listed & (1 << bits) - 1
+    lists = [profiles[kind] for kind in KINDS]
+    n_marks = np.bincount(listed >> bits, minlength=1 + max(int(codes.max(initial=-1)) for codes in lists))
+    first = _starts(n_marks)
+    owners = _rows(ids, profiles["user_id"]) << bits
+    found = []
+    for codes in lists:
+        has = codes >= 0
+        code = codes[has]
+        many = n_marks[code]
+        # a list's marks stand together: its first, and one more each time
+        place = np.arange(many.sum()) + np.repeat(first[code] - (np.cumsum(many) - many), many)
+        found.append(np.repeat(owners[has], many) | mark[place])
+    said = np.sort(np.concatenate(found))
+    said = said[np.diff(said, prepend=-1) > 0]
+    token = (said & (1 << bits) - 1) - n_texts
+    return _row_starts(said >> bits, ids), np.maximum(token, -1).astype(np.int32)
 
 
 def _rows(ids: Ints, wanted: NDArray[Any]) -> Ints:

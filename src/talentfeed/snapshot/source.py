@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -136,10 +137,11 @@ def open_sqlite(path: Path) -> Iterator[SqliteDatabase]:
         connection.close()
 
 
-def read(database: Database) -> dict[str, pa.Table]:
-    """All tables of SPEC 2 with the columns that a build uses, optional ones null where absent.
+def read(database: Database) -> Iterator[tuple[str, pa.Table]]:
+    """(name, rows) of each table of SPEC 2 with the columns that a build uses, optional ones null where absent.
 
-    Raises SourceError naming every required table and column that is absent.
+    Read one by one as they are asked for. Raises SourceError, before any is read, naming every required table and
+    column that is absent.
     """
     present = {table: set(database.columns(table)) for table in TABLES}
     absent = [
@@ -151,7 +153,23 @@ def read(database: Database) -> dict[str, pa.Table]:
     if absent:
         raise SourceError(f"{database.name}: {'; '.join(absent)}; the platform's schema is needed (docs, tables)")
     # Those that refer before those referred to: what is committed while we read then dangles nowhere.
-    return {table: _fetch(database, table, TABLES[table], present[table]) for table in reversed(list(TABLES))}
+    return ((table, _fetch(database, table, TABLES[table], present[table])) for table in reversed(list(TABLES)))
+
+
+@contextlib.contextmanager
+def ahead(tables: Iterator[tuple[str, pa.Table]]) -> Iterator[Iterator[tuple[str, pa.Table]]]:
+    """The same tables; while one is worked on a thread reads the next, which is most of the time waiting."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reading") as pool:
+        first = pool.submit(next, tables, None)
+
+        def following() -> Iterator[tuple[str, pa.Table]]:
+            coming = first
+            while (table := coming.result()) is not None:
+                coming = pool.submit(next, tables, None)
+                yield table
+                del table
+
+        yield following()
 
 
 def _fetch(database: Database, table: str, wanted: Wanted, present: set[str]) -> pa.Table:

@@ -26,13 +26,12 @@ LIKED_TYPES = ("save", "match")
 class Tables:
     """What a snapshot is packed from. Times are float64 seconds, null where unknown."""
 
-    users: ir.Table  # id, city
     videos: ir.Table  # id, user_id, created_at, city and the scores: see `_scores`
-    flows: ir.Table  # id, user_id, created_at, city
     tokens: ir.Table  # token (1..), kind, text
     video_tokens: ir.Table  # video_id, kind, place (0..), token
     cooccurrence: ir.Table  # one, other (token ids of skills), videos: how many have both
-    profiles: ir.Table  # user_id, token (-1: a skill that no video has), distinct but for -1
+    marks: ir.Table  # list (of `Frames.lists`), mark: a token + n_texts, or less for a skill that no video has
+    n_texts: int
     history: ir.Table  # user_id, video_id, at, kind (place in HISTORY_KINDS), liked
     flow_history: ir.Table  # user_id, flow_id, at
     connections: ir.Table  # user_id, connected_user_id
@@ -41,8 +40,8 @@ class Tables:
 def derive(bench: Workbench, frames: Frames) -> Tables:
     """All tables of a snapshot."""
     raw_videos = bench.keep("raw_video_mentions", _placed_mentions(frames.videos, "id", "video_id"))
-    raw_profiles = bench.keep("raw_profile_mentions", _mentions(frames.profiles, "user_id", "user_id"))
-    texts = _texts(bench, raw_videos, raw_profiles)
+    raw_lists = bench.keep("raw_list_mentions", frames.lists.select("list", "kind", raw=frames.lists.texts.unnest()))
+    texts, n_texts = _texts(bench, raw_videos, raw_lists)
     video_mentions = bench.keep("video_mentions", _first_mentions(raw_videos, texts))
     tokens = bench.keep("tokens", _vocabulary(video_mentions))
     video_tokens = bench.keep(
@@ -50,13 +49,12 @@ def derive(bench: Workbench, frames: Frames) -> Tables:
     )
     interactions = frames.interactions
     return Tables(
-        users=frames.users.select("id", "city"),
         videos=bench.keep("scored", _scores(frames, video_tokens)),
-        flows=frames.flows.select("id", "user_id", "created_at", "city"),
         tokens=tokens,
         video_tokens=video_tokens,
         cooccurrence=_cooccurrence(video_tokens),
-        profiles=_profile_tokens(bench, raw_profiles, texts, tokens),
+        marks=_marks(bench, raw_lists, texts, tokens, n_texts),
+        n_texts=n_texts,
         history=interactions.select(
             "user_id",
             "video_id",
@@ -79,43 +77,39 @@ def derive(bench: Workbench, frames: Frames) -> Tables:
     )
 
 
-def _mentions(frame: ir.Table, key: str, name: str) -> ir.Table:
-    """(name, kind, raw): one row a text of a list."""
-    return ibis.union(
-        *(
-            frame.select(**{name: frame[key]}, kind=ibis.literal(kind, "int8"), raw=frame[column].unnest())
-            for kind, column in enumerate(KINDS)
-        )
-    )
-
-
 def _placed_mentions(frame: ir.Table, key: str, name: str) -> ir.Table:
-    """(name, kind, place, raw): as `_mentions`, with each text's place in its list. Much dearer."""
-    return ibis.union(
+    """(name, kind, place, raw): one row a text of a list."""
+    lists = ibis.union(
         *(
-            frame.select(**{name: frame[key]}, kind=ibis.literal(kind, "int8"), raw=frame[column])
-            .unnest("raw", offset="place")
-            .select(name, "kind", "place", "raw")
+            frame.select(**{name: frame[key]}, kind=ibis.literal(kind, "int8"), texts=frame[column])
             for kind, column in enumerate(KINDS)
         )
     )
+    # `unnest` with an offset is a hundred times as dear
+    one = lists.texts.map(lambda raw, place: ibis.struct({"raw": raw, "place": place})).unnest()
+    placed = lists.select(name, "kind", one=one)
+    return placed.select(name, "kind", place=placed.one.place, raw=placed.one.raw)
 
 
-def _texts(bench: Workbench, *mentions: ir.Table) -> ir.Table:
-    """(raw, text, code): texts are compared stripped and casefolded, which only Python does alike everywhere."""
+def _texts(bench: Workbench, *mentions: ir.Table) -> tuple[ir.Table, int]:
+    """(raw, text, code), number of codes.
+
+    Texts are compared stripped and casefolded, which only Python does alike everywhere.
+    """
     raw = ibis.union(*(m.select("raw") for m in mentions), distinct=True).to_pyarrow()["raw"].to_pylist()
     texts = [(r, text) for r in raw if (text := r.strip().casefold())]
     codes = {text: code for code, text in enumerate(sorted({text for _, text in texts}))}
-    return bench.load(
+    table = bench.load(
         "texts",
         pa.table(
             {
                 "raw": pa.array([r for r, _ in texts], pa.string()),
                 "text": pa.array([text for _, text in texts], pa.string()),
-                "code": pa.array([codes[text] for _, text in texts], pa.int64()),
+                "code": pa.array([codes[text] for _, text in texts], pa.int32()),
             }
         ),
     )
+    return table, len(codes)
 
 
 def _first_mentions(mentions: ir.Table, texts: ir.Table) -> ir.Table:
@@ -142,15 +136,13 @@ def _cooccurrence(video_tokens: ir.Table) -> ir.Table:
     return pairs.group_by("one", "other").aggregate(videos=pairs.count())
 
 
-def _profile_tokens(bench: Workbench, mentions: ir.Table, texts: ir.Table, tokens: ir.Table) -> ir.Table:
-    """(user_id, token): what a profile names that videos have; -1 for each other skill it names."""
-    spelled = texts.join(tokens, "text").select("raw", "code", "kind", "token")
+def _marks(bench: Workbench, mentions: ir.Table, texts: ir.Table, tokens: ir.Table, n_texts: int) -> ir.Table:
+    """(list, mark): the tokens that videos have, plus n_texts; for a skill that none has its text's code."""
+    spelled = texts.join(tokens, "text")
+    spelled = spelled.select("raw", "kind", mark=(spelled.token + n_texts).cast("int32"))
     other = texts.cross_join(bench.load("kind_of_skills", pa.table({"kind": pa.array([0], pa.int8())})))
-    other = other.anti_join(tokens, ["kind", "text"]).select(
-        "raw", "code", "kind", token=ibis.literal(-1).cast("int32")
-    )
-    rows = mentions.join(ibis.union(spelled, other), ["raw", "kind"])
-    return rows.select("user_id", "kind", "code", "token").distinct().select("user_id", "token")
+    other = other.anti_join(tokens, ["kind", "text"]).select("raw", "kind", mark="code")
+    return mentions.join(ibis.union(spelled, other), ["raw", "kind"]).select("list", "mark")
 
 
 def _scores(frames: Frames, video_tokens: ir.Table) -> ir.Table:

@@ -1,11 +1,12 @@
 """Where frames are made: the engine, the clock, and the tally of what is left out and why."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import ibis
+import ibis.expr.operations as ops
 import pyarrow as pa
 from ibis import ir
 from ibis.backends.duckdb import Backend
@@ -14,6 +15,8 @@ from talentfeed.snapshot.clean import CLOCK_SKEW, install, is_given, is_json_giv
 from talentfeed.snapshot.source import Source
 
 BATCH = 1 << 16
+
+Stored = Mapping[str, ir.Table]  # by name: tables as stored, each value read, none yet looked up in another
 
 
 @dataclass(slots=True)
@@ -40,46 +43,46 @@ class Workbench:
         types = self.engine.compiler.type_mapper
         columns = ", ".join(f'"{column}" {types.to_string(dtype)}' for column, dtype in table.schema().items())
         self.engine.con.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" ({columns})')
-        self.engine.con.execute(f'INSERT INTO "{name}" {ibis.to_sql(table, pretty=False)}')
-        return self.engine.table(name)
+        self.engine.con.execute(f'INSERT INTO "{name}" {self.engine.compile(table)}')
+        return self._named(name, table.schema())
 
     def load(self, name: str, table: pa.Table) -> ir.Table:
         """Arrow → a table of the engine, without a copy. `forget` it when done."""
         # a batch is what one thread takes
         self.engine.con.register(name, pa.Table.from_batches(table.to_batches(max_chunksize=BATCH), table.schema))
-        return self.engine.table(name)
+        return self._named(name, ibis.Schema.from_pyarrow(table.schema))
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Let go of tables that were loaded."""
-        for name in names:
-            self.engine.con.unregister(name)
+    def _named(self, name: str, schema: ibis.Schema) -> ir.Table:
+        # as `engine.table` does, which would ask the engine for the types and parse what it says
+        return ops.DatabaseTable(name=name, schema=schema, source=self.engine).to_expr()
 
-    def timed(self, name: str, table: ir.Table, *columns: str) -> ir.Table:
-        """Each column of times `x` → seconds `x`, with flags of what was skipped: bad and future dates. SPEC 3."""
-        parsed = table.mutate(
-            **{f"{c}_given": is_given(table[c]) for c in columns},
-            **{c: seconds_of(table[c].cast("string")) for c in columns},
+    def forget(self, name: str) -> None:
+        """Let go of a table that was loaded."""
+        self.engine.con.unregister(name)
+
+    def parsed(self, name: str, table: ir.Table, *, times: Sequence[str] = (), lists: Sequence[str] = ()) -> ir.Table:
+        """Columns of times → seconds, of JSON arrays → arrays of texts, with `skip_…` flags: SPEC 3.
+
+        Computed once. Flagged: bad and future dates; bad JSON, how many elements of an array are no text.
+        """
+        table = self.keep(
+            f"{name}_parsed",  # else the engine would parse once for each use below
+            table.mutate(
+                **{f"{c}_given": is_given(table[c]) for c in times},
+                **{c: seconds_of(table[c].cast("string")) for c in times},
+                **{f"{c}_given": is_json_given(table[c]) for c in lists},
+                **{f"{c}_mixed": n_mixed(table[c].cast("string")) for c in lists},
+                **{c: texts_of(table[c].cast("string")) for c in lists},
+            ),
         )
-        table = self.keep(f"{name}_timed", parsed)  # else the engine would parse once for each use below
-        late = {c: (table[c] > self.now + CLOCK_SKEW).fill_null(False) for c in columns}
+        late = {c: (table[c] > self.now + CLOCK_SKEW).fill_null(False) for c in times}
         return table.mutate(
-            **{f"skip_bad_date_{c}": table[f"{c}_given"] & table[c].isnull() for c in columns},
-            **{f"skip_future_date_{c}": late[c] for c in columns},
-            **{c: ibis.ifelse(late[c], null("float64"), table[c]) for c in columns},
-        ).drop(*(f"{c}_given" for c in columns))
-
-    def listed(self, name: str, table: ir.Table, *columns: str) -> ir.Table:
-        """Each column of JSON arrays → arrays of texts, with flags: bad JSON, elements that are no text."""
-        parsed = table.mutate(
-            **{f"{c}_given": is_json_given(table[c]) for c in columns},
-            **{f"{c}_mixed": n_mixed(table[c].cast("string")) for c in columns},
-            **{c: texts_of(table[c].cast("string")) for c in columns},
-        )
-        table = self.keep(f"{name}_listed", parsed)
-        return table.mutate(
-            **{f"skip_bad_json_{c}": table[f"{c}_given"] & table[c].isnull() for c in columns},
-            **{f"skip_not_text_{c}": (table[f"{c}_mixed"] - table[c].length()).fill_null(0) for c in columns},
-        ).drop(*(f"{c}_{mark}" for c in columns for mark in ("given", "mixed")))
+            **{f"skip_bad_date_{c}": table[f"{c}_given"] & table[c].isnull() for c in times},
+            **{f"skip_future_date_{c}": late[c] for c in times},
+            **{c: ibis.ifelse(late[c], null("float64"), table[c]) for c in times},
+            **{f"skip_bad_json_{c}": table[f"{c}_given"] & table[c].isnull() for c in lists},
+            **{f"skip_not_text_{c}": (table[f"{c}_mixed"] - table[c].length()).fill_null(0) for c in lists},
+        ).drop(*(f"{c}_given" for c in (*times, *lists)), *(f"{c}_mixed" for c in lists))
 
     def after(self, time: ir.FloatingColumn) -> ir.BooleanColumn:
         """Whether a row is later than the day that the catalogue is built as of."""
@@ -121,6 +124,21 @@ def fate(*cases: tuple[ir.BooleanValue, str]) -> ir.StringColumn:
 def kept(table: ir.Table) -> ir.Table:
     """The rows that stay, without the marks."""
     return table.filter(table.fate.isnull()).drop("fate", *(c for c in table.columns if c.startswith("skip_")))
+
+
+def numbered(table: pa.Table, *columns: str) -> tuple[pa.Table, Mapping[str, pa.Array]]:
+    """A number in place of each of these columns' texts, -1 for null; → that, and the texts by number.
+
+    What many rows say is then read once.
+    """
+    texts = {}
+    for place, column in enumerate(table.column_names):
+        if column in columns:
+            encoded = table.column(column).cast(pa.string()).dictionary_encode()
+            numbers = pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32()).fill_null(-1)
+            table = table.set_column(place, column, numbers)
+            texts[column] = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], pa.string())
+    return table, texts
 
 
 @contextmanager
