@@ -83,8 +83,9 @@ class Bastion:
     async def unreached(self) -> dict[str, str]:
         """The targets that the bastion does not reach, and why. Raises BastionError where it is not connected."""
         await self.ready()
-        assert self._connection is not None  # noqa: S101 - else ready raises
-        found = {str(forward): await forward.probe(self._connection) for forward in self._forwards.values()}
+        connection = self._connection  # it may be lost meanwhile: then that is the reason
+        assert connection is not None  # noqa: S101 - else ready raises
+        found = {str(forward): await forward.probe(connection) for forward in self._forwards.values()}
         return {target: reason for target, reason in found.items() if reason is not None}
 
     async def stop(self) -> None:
