@@ -40,8 +40,7 @@ class SshServer:
         config = self.folder / "sshd_config"
         config.write_text("\n".join([*self._config(), *self.options]) + "\n")
         command = [program("sshd"), "-D", "-f", str(config), "-E", str(self.folder / "sshd.log")]
-        # a session of its own: what it forks for a connection is ended together with it
-        self.process = subprocess.Popen(command, start_new_session=True)
+        self.process = subprocess.Popen(command)
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
