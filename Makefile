@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush requirements clean faults
+.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush bench-start load soak requirements clean faults
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,7 +43,7 @@ format: setup ## format and mend what can be mended
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-kernel bench-flush bench-build ## every benchmark: a table, then a JSON line
+bench: bench-kernel bench-flush bench-build bench-start ## every benchmark: a table, then a JSON line
 
 bench-kernel: setup ## a feed's time beside a plain reference
 	$(BIN)/python -m benchmarks.kernel $(ARGS)
@@ -53,6 +53,15 @@ bench-flush: setup ## recording a feed, and flushing into MariaDB beside row-by-
 
 bench-build: setup ## building a snapshot from MariaDB, today's scale and 10x
 	$(BIN)/python -m benchmarks.build $(ARGS)
+
+bench-start: setup ## time to the first feed, to build, and memory of four workers
+	$(BIN)/python -m benchmarks.start $(ARGS)
+
+load: setup ## two minutes of feeds, scrolls, events and reloads on a real server: SECONDS= to shorten
+	$(BIN)/python -m benchmarks.load --seconds $(or $(SECONDS),120) $(ARGS)
+
+soak: setup ## the same for twenty minutes: does memory stay flat?
+	$(BIN)/python -m benchmarks.load --seconds $(or $(SECONDS),1200) $(ARGS)
 
 requirements: ## compile the hashed pins anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra build --extra s3 --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt
