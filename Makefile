@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush bench-start load soak requirements clean faults
+.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush bench-build bench-start load soak requirements clean faults
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
