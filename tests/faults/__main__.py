@@ -124,6 +124,10 @@ def _show(console: Console, rounds: Rounds, verdict: Verdict, *, n_rounds: int, 
         ("doubled", len(verdict.doubled)),
     ):
         table.add_row(name, f"{number:,}")
+    table.add_section()
+    floor, rows = rounds.ledger()
+    table.add_row("times the ledger's floor was raised", f"{floor:,}")
+    table.add_row("batches that the ledger still has", f"{rows:,}")
     console.print(table)
 
 

@@ -118,6 +118,13 @@ class Rounds:
             batches: Any = client.zcard("flushing")
         return f"{lists} users with activities, {batches} open batches" if lists or batches else ""
 
+    def ledger(self) -> tuple[int, int]:
+        """→ how often the floor was raised, and the rows of batches that the ledger still has."""
+        execute = self.world.maria.execute
+        floor = execute("SELECT `rows` FROM talentfeed_ledger WHERE batch_id = 'floor'", database=SCHEMA)
+        rows = execute("SELECT COUNT(*) FROM talentfeed_ledger WHERE batch_id <> 'floor'", database=SCHEMA)
+        return max((row[0] for row in floor), default=0), int(rows[0][0])
+
     def _count(self, *, since: int) -> None:
         rows = self.world.maria.execute(
             "SELECT id, JSON_VALUE(properties, '$.event_id') FROM activity_log "  # noqa: S608 - a number

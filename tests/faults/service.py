@@ -54,7 +54,7 @@ class Service:
             )
 
     def wait(self) -> None:
-        """Until it answers."""
+        """Until it serves."""
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             assert self.process is not None
@@ -65,7 +65,7 @@ class Service:
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection.request("GET", "/health/live")
+            connection.request("GET", "/health/ready")
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False

@@ -62,6 +62,9 @@ async def every_round(world: World) -> None:
     assert (verdict.lost, verdict.doubled) == ((), ())
     assert sum(n for (kind, _), n in rounds.faults.items() if kind == "kill") == 6
 
+    floor, _ = rounds.ledger()
+    assert floor > 1, "the ledger was not pruned: who came back late was not fenced off"
+
     world.switch_ledger_off()
     for seed in range(100, 110):
         faults = (Fault(0.3, "freeze in mid-write", "service-0", 3.0),)

@@ -56,7 +56,11 @@ class Pruner:
         pause = min(FIRST_LOOK, self._every)
         while True:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                # Not foreseen, so a defect; but a ledger that is never pruned again would be a second one.
+                log.exception("Pruning the ledger failed")
             # Python 3.11's `wait_for`, which Redis clients use, drops a cancellation that meets its answer
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise asyncio.CancelledError
