@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush bench-build bench-start load soak requirements clean faults
+.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush bench-build bench-start bench-serve load soak requirements clean faults
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,7 +43,11 @@ format: setup ## format and mend what can be mended
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-kernel bench-flush bench-build bench-start ## every benchmark: a table, then a JSON line
+bench: bench-kernel bench-flush bench-build bench-start bench-serve ## every benchmark: a table, then a JSON line
+
+bench-serve: setup ## feeds a second over HTTP, beside the same bytes ready-made
+	@scripts/setup.sh system wrk:wrk
+	$(BIN)/python -m benchmarks.serve $(ARGS)
 
 bench-kernel: setup ## a feed's time beside a plain reference
 	$(BIN)/python -m benchmarks.kernel $(ARGS)

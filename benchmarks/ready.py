@@ -1,4 +1,4 @@
-"""`talentfeed serve`, with one more route that answers with the same bytes ready-made: what the application itself costs.
+"""`talentfeed serve` with one more route, that answers with the same bytes ready-made: what the application costs.
 
 Started by benchmarks.serving; READY_BYTES names the file that holds them, once it is there.
 """
@@ -25,7 +25,7 @@ def with_ready_bytes(*parts: Any) -> FastAPI:
     async def ready(request: Request) -> Response:
         await request.body()
         if not bodies:
-            bodies.append(place.read_bytes())
+            bodies.append(place.read_bytes())  # noqa: ASYNC240 - once
         return Response(bodies[0], media_type="application/json")
 
     app.add_api_route(PATH, ready, methods=["POST"])
@@ -33,5 +33,5 @@ def with_ready_bytes(*parts: Any) -> FastAPI:
 
 
 if __name__ == "__main__":
-    application.create_app = with_ready_bytes
+    application.create_app = with_ready_bytes  # type: ignore[assignment]
     cli.main()

@@ -127,9 +127,7 @@ def _demo(environment: Mapping[str, str], folder: Path) -> None:
 
 @contextlib.contextmanager
 def _serving(environment: Mapping[str, str]) -> Iterator[_Server]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.ready", "serve"], env=environment, stdout=sys.stderr
-    )
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.ready", "serve"], env=environment, stdout=sys.stderr)
     server = _Server(f"http://127.0.0.1:{environment['API_PORT']}", process)
     try:
         until = time.monotonic() + _PATIENCE

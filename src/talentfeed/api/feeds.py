@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 ENDPOINTS = ("total", "discover", "flow")
 _IDS_NAME = {"total": b"mix_ids", "discover": b"resume_ids", "flow": b"challenge_ids"}
-_TAIL = {pool: f',"pool":"{pool.value}"}}'.encode() for pool in Pool}
+_TAIL = {pool: f',"pool":"{pool.value}"}},'.encode() for pool in Pool}
 _encode = msgspec.json.encode
 REMEMBERED = 10_000  # items of a kind whose id and URL are at hand
 _WINDOW = CREATOR_WINDOW - 1  # places that a creator keeps others of theirs away from
@@ -177,13 +177,14 @@ def _catalogue(snapshot: Snapshot, slot: Slot) -> Videos | Flows:
 
 def shape(snapshot: Snapshot, slate: Slate, session: Session, *, endpoint: str, feed_id: str) -> bytes:
     """The response's bytes: the items' encoded bodies joined, each with its pool, and the feed's own fields beside."""
+    bodies = {Kind.VIDEO: snapshot.videos.json.data, Kind.FLOW: snapshot.flows.json.data}
     ids: list[str] = []
-    items: list[bytes] = []
+    items: list[bytes | memoryview] = []
     for slot in slate.slots:
-        catalogue = _catalogue(snapshot, slot)
-        begin, end = catalogue.json_start[slot.index : slot.index + 2].tolist()
-        items.append(catalogue.json[begin : end - 1].tobytes() + _TAIL[slot.pool])
-        ids.append(str(catalogue.id[slot.index]))
+        catalogue, row = _catalogue(snapshot, slot), slot.index
+        starts = catalogue.json_start
+        items += (bodies[slot.kind][starts.item(row) : starts.item(row + 1) - 1], _TAIL[slot.pool])
+        ids.append(str(catalogue.id.item(row)))
     beside: dict[str, Any] = {
         "feed_id": feed_id,
         "session_id": session.session_id,
@@ -204,7 +205,7 @@ def shape(snapshot: Snapshot, slate: Slate, session: Session, *, endpoint: str, 
             b'":',
             _encode(ids),
             b',"items":[',
-            b",".join(items),
+            b"".join(items)[:-1],
             b"],",
             _encode(beside)[1:],
             b"}",
