@@ -139,10 +139,10 @@ async def _load(
 
 async def _reload(port: int, environment: Mapping[str, str], watch: Watch, *, every: float, until: float) -> None:
     """Change the catalogue and have it taken, again and again."""
-    connection = Connection(port)
     headers = f"X-Admin-Key: {service.ADMIN_KEY}\r\n"
     while time.monotonic() + every < until:
         await asyncio.sleep(every)
+        connection = Connection(port)  # a server closes one that is idle for seconds
         try:
             text = f"changed {watch.reloads} times"
             await _fetch(environment, f"UPDATE resumes SET description = '{text}' WHERE id % 97 = 0")  # noqa: S608
@@ -150,11 +150,12 @@ async def _reload(port: int, environment: Mapping[str, str], watch: Watch, *, ev
         except (OSError, asyncmy.errors.Error) as error:
             watch.errors.append(f"reload: {error}")
             continue
+        finally:
+            connection.close()
         if status != 200 or not answer["body"]["changed"]:
             watch.errors.append(f"reload: {status} {json.dumps(answer)[:300]}")
         else:
             watch.reloads += 1
-    connection.close()
 
 
 async def _sample(server: service.Server, watch: Watch, *, begun: float, until: float) -> None:
