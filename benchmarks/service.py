@@ -46,9 +46,7 @@ def platform(folder: Path, scale: float, *, said: Callable[[str], None]) -> Iter
 def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
     """One command to its end; → stdout. Raises RuntimeError with what it said where it fails."""
     command = [sys.executable, "-m", "talentfeed", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"talentfeed {' '.join(arguments)}: {done.stderr or done.stdout}")
     return done.stdout
@@ -69,9 +67,7 @@ class Server:
         command = [sys.executable, "-m", "talentfeed", "serve", "--workers", str(self.workers)]
         environment = {**self.environment, "API_PORT": str(self.port)}
         with (self.folder / "server.log").open("ab") as output:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=output, stderr=output
-            )
+            self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=output, stderr=output)
 
     def wait(self) -> None:
         """Until every worker serves. Raises RuntimeError with the log where the server ends."""
