@@ -12,7 +12,10 @@ import typer
 from talentfeed import __version__, console, embedded, remote
 from talentfeed import settings as settings_module
 from talentfeed.commands import activities, serving, snapshots
+from talentfeed.commands.evaluate import evaluate
+from talentfeed.commands.fit import fit
 from talentfeed.commands.judge import judge
+from talentfeed.commands.simulate import simulate
 from talentfeed.commands.starting import start as _start
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
@@ -137,47 +140,6 @@ def serve(
 
 
 @app.command()
-def evaluate(
-    feeds: Annotated[int, typer.Option(min=1, help="First feeds of so many users, half of them with a history.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Other seed, other users and draws.")] = 0,
-    as_of: Annotated[
-        str | None, typer.Option(help="Take ages against this UTC time. Default: the newest time in the catalogue.")
-    ] = None,
-) -> None:
-    """Measure what the slate promises over many feeds, beside its targets; a table and one JSON line.
-
-    Makes demo data and a snapshot where there are none.
-
-    \b
-    talentfeed evaluate --feeds 500
-    """
-    settings = _start()
-    from talentfeed.evaluation import slates
-    from talentfeed.ranking.feed import parse_pattern
-    from talentfeed.snapshot import store
-    from talentfeed.wiring import ranker_factory
-
-    ranker = ranker_factory(settings)
-    if store.current(settings.snapshot_dir) is None:
-        if settings.embedded_database.exists():
-            embedded.build_in_child(embedded.as_of(None, settings))
-        else:
-            embedded.demo_data(settings, scale=None, seed=None, reset=False)
-    snapshot = store.load(settings.snapshot_dir)
-    with console.progress() as progress:
-        quality = slates.evaluate(
-            ranker(snapshot),
-            pattern=parse_pattern(settings.feed_pattern),
-            now=snapshot.manifest.watermark if as_of is None else embedded.moment(as_of),
-            feeds=feeds,
-            seed=seed,
-            progress=progress,
-        )
-    console.show_quality(quality, slates.TARGETS, preset=settings.preset)
-    console.emit({"preset": settings.preset, "snapshot": snapshot.manifest.version, **dataclasses.asdict(quality)})
-
-
-@app.command()
 def flush() -> None:
     """Write all waiting activities to `activity_log` now.
 
@@ -287,7 +249,10 @@ def version() -> None:
     print(__version__)
 
 
+app.command()(evaluate)
+app.command()(fit)
 app.command()(judge)
+app.command()(simulate)
 app.add_typer(activities.app, name="activities")
 app.add_typer(snapshots.app, name="snapshots")
 

@@ -25,6 +25,10 @@ class LogError(TalentFeedError):
     """A log of choices that a policy is to be judged on is empty, damaged, or not in the documented format."""
 
 
+class LeakError(TalentFeedError):
+    """What a policy is judged on stands in what it was trained on: the figures would be worth nothing."""
+
+
 class SnapshotError(TalentFeedError):
     """A snapshot is absent, damaged, of another schema, or did not pass its checks."""
 

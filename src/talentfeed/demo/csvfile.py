@@ -77,7 +77,8 @@ def _flag(text: str) -> bool | None:
     return number == 1.0
 
 
-def _time(text: str) -> str | None:
+def parse_time(text: str) -> str | None:
+    """A cell of `time`: UTC text, or None where it is empty. Raises ValueError with the reason."""
     if not text:
         return None
     try:
@@ -121,7 +122,7 @@ def reference(name: str, *, required: bool = False) -> Column:
 
 def time(name: str, *, required: bool = False) -> Column:
     """ISO 8601 → UTC as `YYYY-MM-DD HH:MM:SS[.ffffff]`, so that texts sort as the times do; no offset: UTC."""
-    return Column(name, _time, "ISO 8601 such as 2022-04-24T15:05:41Z, or nothing", required=required)
+    return Column(name, parse_time, "ISO 8601 such as 2022-04-24T15:05:41Z, or nothing", required=required)
 
 
 def share(name: str, *, required: bool = False) -> Column:

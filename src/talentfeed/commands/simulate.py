@@ -1,0 +1,134 @@
+"""`talentfeed simulate`: policies played online where every answer is known."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from talentfeed import console
+from talentfeed.commands.starting import start
+
+if TYPE_CHECKING:
+    from talentfeed.contracts import Floats, Ints
+    from talentfeed.evaluation.simulation import Player
+
+NOTE = "learned: posterior, ALS and LinUCB by themselves, not yet through the compiled kernel"
+
+
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="A dataset folder with full_feedback.csv.gz.")],
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="So many games, each with a seed of its own.")] = 5,
+) -> None:
+    """Play policies online on a fully observed block: the reward of every choice is known, and given at once.
+
+    Users of the block, drawn uniformly, ask for 1.772 pages of 24 each on average; candidates are all videos of the
+    block that they were not shown. `random`; `popular`: likes in training, static; `classic`: the production kernel's
+    pool AU and its LinUCB, learning; `learned`: by itself until the kernel has this preset; `oracle`. `classic` and
+    `learned` explore by the default epsilon. A table and one JSON line.
+
+    \b
+    talentfeed simulate path/to/kuairec
+    """
+    start()
+    import numpy as np
+
+    from talentfeed.commands import trial
+    from talentfeed.contracts import NO_DATE, Pool
+    from talentfeed.demo import folder as folders
+    from talentfeed.evaluation import simulation
+    from talentfeed.evaluation.kernel_player import KernelPlayer
+    from talentfeed.evaluation.learned_player import LearnedPlayer
+    from talentfeed.learning.retrieval import NEW, fold_in
+    from talentfeed.ranking.feed import initial_policy, prepare
+    from talentfeed.ranking.presets import preset
+
+    with console.progress() as progress:
+        data = folders.read(folder, progress=progress)
+        block = folders.read_block(folder, data)
+        rows = np.flatnonzero(data.block_videos)
+        log = data.interactions
+        popularity = np.bincount(log.video, log.reward, minlength=len(data.videos))[rows].astype(np.float64)
+        order = popularity / (popularity.max(initial=0.0) + 1.0)
+        classic = preset("classic")
+        game = simulation.Game(likes=block, epsilon=classic.epsilon)
+        known = trial.Evidence(log, len(data.users), len(data.videos), clock=float(log.at.max(initial=0.0)), seed=0)
+        liked = [known.events(user)[::-1] for user in np.flatnonzero(data.block_users).tolist()]
+        factors = known.signals.factors[rows].astype(np.float64)
+
+        def likeness(events: "Ints") -> "Floats":
+            if not len(events):
+                return np.zeros(len(rows))
+            found: Floats = factors @ fold_in(known.signals, events) * (len(events) / (len(events) + NEW))
+            return found
+
+        with trial.training_snapshot(folder, None, keep_undated=True, progress=progress) as (snapshot, _):
+            now = snapshot.manifest.watermark if snapshot.manifest.watermark > NO_DATE else _SOME_DAY
+
+            def kernel(seed: int) -> "Player":
+                return KernelPlayer(
+                    lambda policy: prepare(snapshot, policy, classic),
+                    initial_policy(),
+                    users=data.users[data.block_users],
+                    videos=data.videos[rows],
+                    pool=Pool.AFFINITY,
+                    now=now,
+                    seed=seed,
+                )
+
+            policies: dict[str, tuple[Callable[[int], Player], bool]] = {
+                "random": (lambda seed: simulation.Random(len(rows), seed), False),
+                "popular": (lambda _: simulation.Fixed(order), False),
+                "classic": (kernel, True),
+                "learned": (lambda _: LearnedPlayer(popularity, likeness, liked, rows), True),
+                "oracle": (lambda _: simulation.Oracle(block, order), False),
+            }
+            found = {
+                name: simulation.outcome(
+                    [
+                        simulation.play(
+                            game, make, seed, explores=explores, progress=_share(progress, name, seed, seeds)
+                        )
+                        for seed in range(seeds)
+                    ]
+                )
+                for name, (make, explores) in policies.items()
+            }
+    _show(folder, found, game.requests)
+    console.emit(
+        {
+            "policies": {name: dataclasses.asdict(one) for name, one in found.items()},
+            "folder": folder.resolve().name,
+            "requests": game.requests,
+            "users": len(block),
+            "videos": len(rows),
+            "epsilon": game.epsilon,
+            "seeds": list(range(seeds)),
+            "notes": [NOTE],
+        }
+    )
+
+
+_SOME_DAY = 1_600_000_000.0  # a catalogue without any time is played on a day like any other
+
+
+def _share(progress: Callable[[str, float], None], name: str, seed: int, seeds: int) -> Callable[[float], None]:
+    return lambda done: progress(name, (seed + done) / seeds)
+
+
+def _show(folder: Path, found: dict[str, Any], requests: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{folder.resolve().name}: mean reward over {requests:,} pages of 24", title_justify="left")
+    for heading in ("policy", "reward", "spread", "first sixth", "last sixth", "coverage", "x popular"):
+        table.add_column(heading, justify="left" if heading == "policy" else "right")
+    base = found["popular"].reward
+    for name, one in found.items():
+        ratio = f"{one.reward / base:.3f}" if base else ""
+        parts = (one.reward, one.spread, one.first_sixth, one.last_sixth)
+        table.add_row(name, *(f"{part:.4f}" for part in parts), f"{100 * one.coverage:.1f} %", ratio)
+    out = Console()
+    out.print(table)
+    out.print(NOTE, soft_wrap=True)

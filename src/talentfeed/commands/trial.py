@@ -1,0 +1,121 @@
+"""What judging on a dataset folder needs: a snapshot of its training part, and the blend fitted within it."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from talentfeed.contracts import HISTORY, NO_DATE, Ints, Snapshot
+from talentfeed.demo import folder as folders
+from talentfeed.demo.folder import Dataset
+from talentfeed.errors import DatasetError
+from talentfeed.evaluation import protocol
+from talentfeed.evaluation.protocol import Split
+from talentfeed.evidence import Blend, Interactions, Signals
+from talentfeed.learning import blend as blends
+from talentfeed.learning.retrieval import viewer_columns
+from talentfeed.snapshot import signals as built
+
+Progress = Callable[[str, float], None]
+
+
+@contextmanager
+def training_snapshot(
+    source: Path, cut: float | None, *, keep_undated: bool, progress: Progress
+) -> Iterator[tuple[Snapshot, int]]:
+    """The snapshot that a build makes of a folder's rows before the cut, and how many rows stayed out; while it lasts.
+
+    It goes the way of all data: import, build, publish, load. What is judged on is not in the folder that is imported.
+    """
+    from talentfeed.demo.dataset import import_dataset
+    from talentfeed.snapshot import store
+    from talentfeed.snapshot.build import build
+    from talentfeed.snapshot.source import Source, open_sqlite
+
+    with tempfile.TemporaryDirectory(prefix="talentfeed-trial-") as place:
+        there = Path(place)
+        dropped = folders.write_training(source, there / "training", cut, keep_undated=keep_undated)
+        report = import_dataset(there / "training", there / "training.db", progress=progress)
+        build(
+            Source(database=lambda: open_sqlite(there / "training.db")),
+            there / "snapshots",
+            now=time.time(),
+            as_of=report.as_of,
+            media_base_url="https://media.example.org",
+            progress=progress,
+        )
+        yield store.load(there / "snapshots"), dropped
+
+
+class Evidence:
+    """A log's signals as of a time, and each user's newest events in it."""
+
+    def __init__(self, log: Interactions, n_users: int, n_videos: int, *, clock: float, seed: int) -> None:
+        self.signals: Signals = built.build(log, n_users, n_videos, clock=clock, seed=seed)
+        user, self._video = built.newest(log.user, log.video, HISTORY)
+        self._start = np.searchsorted(user, np.arange(n_users + 1))
+
+    def events(self, user: int) -> Ints:
+        """The distinct videos a user was shown last, newest first."""
+        return self._video[self._start[user] : self._start[user + 1]].astype(np.int64)
+
+
+def whole(data: Dataset) -> Interactions:
+    """All of a folder, history first."""
+    parts = (data.history, data.interactions)
+    return Interactions(
+        user=np.concatenate([part.user for part in parts]),
+        video=np.concatenate([part.video for part in parts]),
+        at=np.concatenate([part.at for part in parts]),
+        reward=np.concatenate([part.reward for part in parts]),
+    )
+
+
+def fit(log: Interactions, n_users: int, n_videos: int, *, seed: int, progress: Progress) -> Blend:
+    """The blend, fitted on the last fifth of a training log with the signals of the rest.
+
+    Where rows have no time, a fifth drawn at random stands in. Raises LogError where nothing was liked there.
+    """
+    inner = inner_split(log, seed)
+    progress("signals to fit on", 0.0)
+    known = Evidence(inner.training, n_users, n_videos, clock=inner.cut, seed=seed)
+    progress("signals to fit on", 1.0)
+    job = protocol.task(inner, n_users, n_videos)
+    return blends.fit(
+        known.signals.items,
+        lambda user: viewer_columns(known.signals, known.events(user)),
+        dict(job.positives),
+        job.shown.__getitem__,
+        seed=seed,
+        progress=lambda done: progress("weights", done),
+    )
+
+
+def inner_split(log: Interactions, seed: int) -> Split:
+    """A training log's own last fifth by time; without times, a fifth drawn at random, set apart by a made-up time."""
+    dated = log.at != NO_DATE
+    if dated.any():
+        return protocol.last_share(_of(log, ~dated), _of(log, dated))
+    late = np.random.default_rng(seed).random(len(log.at)) < protocol.TEST_SHARE
+    if not late.any():
+        raise DatasetError("too few interactions to fit weights on; accepted: some dozens at the least")
+    test = _of(log, late)
+    return Split(
+        training=_of(log, ~late),
+        test=Interactions(user=test.user, video=test.video, at=np.ones(len(test.at)), reward=test.reward),
+        cut=1.0,
+    )
+
+
+def split(data: Dataset, test: Path | None) -> Split:
+    """The folder's training part and what is judged on: the later period given, or its own last fifth."""
+    if test is None:
+        return protocol.last_share(data.history, data.interactions)
+    return protocol.with_test(data.history, data.interactions, folders.read_interactions(test, data.users, data.videos))
+
+
+def _of(log: Interactions, keep: np.ndarray) -> Interactions:
+    return Interactions(user=log.user[keep], video=log.video[keep], at=log.at[keep], reward=log.reward[keep])

@@ -1,0 +1,143 @@
+"""Policies in play on small made blocks."""
+
+import numpy as np
+import pytest
+from tests.ranking.factory import NOW, make_snapshot, video
+
+from talentfeed.contracts import Floats, Ints, Pool
+from talentfeed.evaluation import simulation
+from talentfeed.evaluation.kernel_player import REFRESH, KernelPlayer
+from talentfeed.evaluation.learned_player import LearnedPlayer
+from talentfeed.evaluation.simulation import Game, Played, explored, outcome, play
+from talentfeed.ranking.feed import initial_policy, prepare
+from talentfeed.ranking.presets import preset
+
+USERS, VIDEOS = 40, 120
+
+
+def block(seed: int = 0) -> Game:
+    """Some videos are liked by most, others by hardly anybody."""
+    rng = np.random.default_rng(seed)
+    return Game(likes=rng.random((USERS, VIDEOS)) < np.linspace(0.02, 0.7, VIDEOS), epsilon=0.02)
+
+
+def test_the_game_asks_as_often_as_it_is_described() -> None:
+    assert Game(likes=np.zeros((705, 3), np.bool_), epsilon=0.0).requests == 1_250
+
+
+def test_nobody_is_shown_a_video_twice_and_the_reward_is_the_block_s() -> None:
+    game = block()
+    shown: dict[int, set[int]] = {}
+
+    class Watcher(simulation.Random):
+        def learn(self, user: int, rows: Ints, rewards: Floats, /) -> None:
+            before = shown.setdefault(user, set())
+            assert not before & set(rows.tolist())
+            assert rewards.tolist() == game.likes[user, rows].tolist()
+            before |= set(rows.tolist())
+
+    played = play(game, lambda seed: Watcher(VIDEOS, seed), 3, explores=True)
+    assert sum(len(rows) for rows in shown.values()) == 24 * game.requests
+    assert played.coverage == 1.0
+
+
+def test_all_policies_meet_the_same_users_in_the_same_order() -> None:
+    asked: dict[str, list[int]] = {"one": [], "other": []}
+
+    def watching(name: str) -> simulation.Random:
+        class Watcher(simulation.Random):
+            def learn(self, user: int, _rows: Ints, _rewards: Floats, /) -> None:
+                asked[name].append(user)
+
+        return Watcher(VIDEOS, 0)
+
+    play(block(), lambda _: watching("one"), 5, explores=True)
+    play(block(), lambda _: watching("other"), 5, explores=False)
+    assert asked["one"] == asked["other"]
+
+
+def test_the_oracle_is_above_the_popular_and_the_random_below() -> None:
+    game = block()
+    order = np.linspace(0.0, 0.9, VIDEOS)
+    rewards = {
+        "random": play(game, lambda seed: simulation.Random(VIDEOS, seed), 1, explores=False).rewards.mean(),
+        "popular": play(game, lambda _: simulation.Fixed(order), 1, explores=False).rewards.mean(),
+        "oracle": play(game, lambda _: simulation.Oracle(game.likes, order), 1, explores=False).rewards.mean(),
+    }
+    assert rewards["random"] < 0.45 < rewards["popular"] < rewards["oracle"]
+
+
+def learned(popularity: Floats) -> LearnedPlayer:
+    none: list[Ints] = [np.zeros(0, np.int64) for _ in range(USERS)]
+    return LearnedPlayer(popularity, lambda _: np.zeros(VIDEOS), none, np.arange(VIDEOS))
+
+
+def test_the_learned_policy_finds_out_what_training_did_not_tell() -> None:
+    game = block()
+    wrong = np.random.default_rng(1).permutation(np.linspace(1.0, 50.0, VIDEOS))
+    still = play(game, lambda _: simulation.Fixed(wrong / 100), 2, explores=True).rewards.mean()
+    learning = play(game, lambda _: learned(wrong), 2, explores=True).rewards.mean()
+    assert learning > 1.05 * still
+
+
+def test_likeness_moves_a_video_up_once_it_pays() -> None:
+    """A user likes one half of the videos; likeness tells which, popularity does not."""
+    half = (np.arange(VIDEOS) < VIDEOS // 2).astype(np.float64)
+    player = LearnedPlayer(np.ones(VIDEOS), lambda _: half, [np.array([0])] * USERS, np.arange(VIDEOS))
+    for turn in range(20):
+        player.scores(turn % USERS, turn)
+        player.learn(turn % USERS, np.array([turn, 119 - turn]), np.array([1.0, 0.0]))
+    scores = player.scores(0, 20)
+    assert scores[30:60].min() > scores[60:90].max()
+
+
+def test_the_classic_kernel_learns_in_play_from_features_as_served() -> None:
+    known = make_snapshot(
+        videos=[video(n, creator=None, skills=["a" if n % 2 else "b"], age_days=90.0, views=n) for n in range(1, 61)]
+    )
+    made: list[int] = []
+
+    def prepared(policy: object) -> object:
+        made.append(policy.bandits[Pool.AFFINITY].rewards)  # type: ignore[attr-defined]
+        return prepare(known, policy, preset("classic"))  # type: ignore[arg-type]
+
+    player = KernelPlayer(
+        prepared,  # type: ignore[arg-type]
+        initial_policy(),
+        users=np.arange(1, 4),
+        videos=np.arange(1, 61),
+        pool=Pool.AFFINITY,
+        now=NOW,
+        seed=1,
+    )
+    before = player.scores(0, 0)
+    assert before.shape == (60,)
+    for turn in range(REFRESH):
+        player.scores(turn % 2, turn)
+        rows = np.array([2 * turn, 2 * turn + 1])  # ids 2 turn + 1 and 2 turn + 2: skills a and b
+        player.learn(turn % 2, rows, np.array([1.0, 0.0]))
+    assert made == [0, 2 * REFRESH]
+    after = player.scores(0, 0)
+    odd = np.arange(60) % 2 == 0
+    assert (after - before)[odd][15:].mean() > (after - before)[~odd][15:].mean()
+
+
+def test_a_slot_is_drawn_uniformly_by_its_share_and_never_twice() -> None:
+    rng = np.random.default_rng(0)
+    free = np.ones(100, np.bool_)
+    page = np.arange(24)
+    assert explored(page, free, 0.0, rng).tolist() == page.tolist()
+    drawn = [explored(page, free, 0.5, rng) for _ in range(400)]
+    assert all(len(set(one.tolist())) == 24 for one in drawn)
+    others = np.mean([np.mean(one >= 24) for one in drawn])
+    assert others == pytest.approx(0.5 * 80 / 100, abs=0.04)
+
+
+def test_an_outcome_is_means_over_seeds() -> None:
+    one = Played(rewards=np.array([0.0] * 2 + [0.5] * 8 + [1.0] * 2), coverage=0.2)
+    other = Played(rewards=np.full(12, 0.5), coverage=0.4)
+    found = outcome([one, other])
+    assert (found.reward, found.first_sixth, found.last_sixth) == (0.5, 0.25, 0.75)
+    assert found.coverage == pytest.approx(0.3)
+    assert found.spread == 0.0
+    assert list(found.by_seed) == [0.5, 0.5]
