@@ -100,7 +100,7 @@ class Forward:
             far_writer.close()
             writer.close()
             await writer.wait_closed()
-        except* (asyncssh.Error, OSError) as errors:
+        except* (asyncssh.Error, OSError, RuntimeError) as errors:  # the last is uvloop's, of a closed transport
             log.debug("A connection to %s ended: %s", self, errors.exceptions[0])
             far_writer.channel.abort()
 
