@@ -49,3 +49,13 @@ async def test_one_that_takes_the_place_of_a_killed_one_answers(tmp_path: Path) 
     await again.start(lambda: TWO)
     assert (await asker.texts())["2"] == TWO
     await again.stop()
+
+
+async def test_one_whose_folder_is_gone_tells_of_itself(tmp_path: Path) -> None:
+    alone = Siblings(tmp_path / "gone", "1")
+    (tmp_path / "gone").mkdir()
+    await alone.start(lambda: ONE)
+    (tmp_path / "gone" / "1").unlink()
+    (tmp_path / "gone").rmdir()
+    assert await alone.texts() == {"1": ONE}
+    await alone.stop()

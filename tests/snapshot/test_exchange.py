@@ -176,6 +176,20 @@ def test_a_damaged_local_copy_is_fetched_anew(builder: Builder, url: str, here: 
     assert store.load(here, version, verify=True).manifest.version == version
 
 
+def test_a_version_under_another_name_is_refused(builder: Builder, url: str, here: Path) -> None:
+    first, second = builder.publish(1), builder.publish(2)
+    builder.put(second, "manifest.json", builder.read(first, "manifest.json"))
+    with pytest.raises(SnapshotError, match=f"{second}: it is version {first} under another name"):
+        bring(Exchange(url), here, keep=3)
+
+
+def test_what_a_manifest_does_not_list_is_not_fetched(builder: Builder, url: str, here: Path) -> None:
+    version = builder.publish(1)
+    builder.put(version, "surprise.npy", b"x" * 100)
+    bring(Exchange(url), here, keep=3)
+    assert not (here / version / "surprise.npy").exists()
+
+
 @on_both
 def test_pruning_keeps_the_last_and_the_current_one(builder: Builder, url: str) -> None:
     made = [builder.publish(seed) for seed in (1, 2, 3)]

@@ -34,7 +34,9 @@ class Siblings:
 
     async def texts(self) -> dict[str, bytes]:
         """What each worker counts, by its name; this one's own included."""
-        names = sorted(entry.name for entry in self._folder.iterdir() if entry.name != self._name)
+        names: list[str] = []
+        with contextlib.suppress(FileNotFoundError):  # by a newer program, which this worker waits to be told of
+            names = sorted(entry.name for entry in self._folder.iterdir() if entry.name != self._name)
         found = await asyncio.gather(*map(self._ask, names))
         return {
             self._name: self._own(),

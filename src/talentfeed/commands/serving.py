@@ -4,6 +4,8 @@ import asyncio
 import functools
 import importlib
 import logging
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 2_048  # connections that may wait to be accepted
 REQUEST_SECONDS = 4  # that requests under way get when the server stops; storing and flushing get what is left of ten
 REHEARSAL = "from talentfeed.commands import serving; serving.rehearse()"
+MEETING = "TALENTFEED_MEETING"  # environment: the folder in which workers ask each other for metrics
 SHARED = (
     "talentfeed.api.app",
     "talentfeed.stores.database",
@@ -71,7 +74,10 @@ def rehearse() -> None:
 
 def _supervise(settings: Settings, listener: socket.socket, inherited: Inherited | None, *, as_of: float | None) -> int:
     _import_all()
+    if (former := os.environ.pop(MEETING, None)) is not None:
+        shutil.rmtree(former, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="talentfeed-") as meeting:
+        os.environ[MEETING] = meeting  # a program that starts anew in this process removes it
 
         def work(child: Child) -> None:
             _work(settings, listener, as_of=as_of, child=child, meeting=Path(meeting))

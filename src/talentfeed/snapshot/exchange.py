@@ -75,7 +75,10 @@ class Exchange:
             ) from error
         except Exception as error:
             raise self._away(error) from error
-        return manifests.stored(content, f"{self.shown}/{version}").manifest
+        found = manifests.stored(content, f"{self.shown}/{version}").manifest
+        if found.version != version:
+            raise SnapshotError(f"{self.shown}/{version}: it is version {found.version} under another name")
+        return found
 
     def versions(self) -> list[Published]:
         """All that are there and can be read, the last published last."""
@@ -123,11 +126,11 @@ class Exchange:
                 pass  # fetched anew
             else:
                 return
-        self.manifest(version)  # of a schema that can be read, before all the rest is
+        wanted = {*self.manifest(version).checksums, store.MANIFEST}
         draft = folder / f".fetching-{version}-{secrets.token_hex(4)}"
         try:
             draft.mkdir(parents=True)
-            names = list(self._files(version))
+            names = [name for name in self._files(version) if name in wanted]
             self._fs.get([f"{self._root}/{version}/{name}" for name in names], [str(draft / name) for name in names])
             store.load_from(draft, f"{self.shown}/{version}", verify=True)
             store.install(draft, target)
