@@ -257,9 +257,9 @@ def test_a_build_of_another_process_puts_off_the_next_at_an_interval(tmp_path: P
     part = live(tmp_path, child(f"print('{REPORT}')"))
 
     async def run() -> None:
-        rebuilding = asyncio.create_task(part.reload_every(2.0))
+        rebuilding = asyncio.create_task(part.reload_every(0.5))
         await asyncio.sleep(0)  # it has begun to wait
-        until = time.monotonic() + 4.0
+        until = time.monotonic() + 1.5
         while time.monotonic() < until:
             outcomes.tell(tmp_path, BUILD, Outcome(at=time.time()))
             assert part.reloads == 0
