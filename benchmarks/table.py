@@ -21,7 +21,16 @@ def aim(n_videos: int) -> float | None:
 def show(console: Console, results: Sequence["Result"], gigabytes: float) -> None:
     """One row a size, with how many times the kernel's median the others take; then what the figures leave out."""
     table = Table(title="One feed of 24 items, all stages, one core, ms")
-    for name in ("videos", "users", "p50 (aim)", "p99 (aim)", "plain NumPy", "MABWiser*", "Vowpal Wabbit*"):
+    for name in (
+        "videos",
+        "users",
+        "p50 (aim)",
+        "p99 (aim)",
+        "learned p50, p99",
+        "plain NumPy",
+        "MABWiser*",
+        "Vowpal Wabbit*",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for one in results:
         wanted = aim(one.videos)
@@ -31,14 +40,14 @@ def show(console: Console, results: Sequence["Result"], gigabytes: float) -> Non
             f"{one.users:,}",
             _aimed(one.p50, wanted),
             _aimed(one.p99, None if wanted is None else wanted * _TAIL),
+            f"{_ms(one.learned_p50)}  {_ms(one.learned_p99)}",
             *("–" if ms is None else f"{_ms(ms)}  {ms / one.p50:,.1f}x" for ms in others),
         )
     console.print(table)
     console.print("x: times the kernel's median.  *: only scores every video for one pool and takes the 24 best.")
     for one in results:
         console.print(
-            f"{one.videos:,} videos: {one.feeds:,} feeds a policy; {one.policy} is the slower, "
-            f"{one.other_policy} has p50 {_ms(one.other_p50)}. "
+            f"{one.videos:,} videos: {one.feeds:,} feeds a policy, the initial one and {one.learned}. "
             f"Of processor time p50 {_ms(one.cpu_p50)}, p99 {_ms(one.cpu_p99)}."
         )
         for name, reason in one.reasons.items():
