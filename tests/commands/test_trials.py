@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from tests.commands.dataset import VIDEOS, write
@@ -66,13 +67,15 @@ def test_what_was_liked_later_does_not_move_the_pages_before_it(folder: Path, tm
 
 def test_simulate_plays_every_policy_and_the_oracle_is_above_all(tmp_path: Path) -> None:
     folder = write(tmp_path / "made", dated=False)
-    found = report(run("simulate", str(folder), "--seeds", "2", cwd=tmp_path))
+    found = report(run("simulate", str(folder), "--seeds", "2", "--curve", "c.svg", cwd=tmp_path))
     reward = {name: one["reward"] for name, one in found["policies"].items()}
     assert list(reward) == ["random", "popular", "classic", "learned", "oracle"]
     assert max(reward, key=lambda name: reward[name]) == "oracle"
     assert reward["learned"] > reward["random"]
     assert (found["users"], found["videos"], found["requests"]) == (20, 150, 36)
     assert len(found["policies"]["classic"]["by_seed"]) == 2
+    picture = ElementTree.parse(tmp_path / "c.svg").getroot()  # noqa: S314 - our own file
+    assert sum(part.tag.endswith("polyline") for part in picture) == 5
 
 
 def test_fit_says_the_weights_for_viewers_with_a_history_and_without(folder: Path, tmp_path: Path) -> None:

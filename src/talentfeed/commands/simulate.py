@@ -20,6 +20,7 @@ NOTE = "learned: posterior, ALS and LinUCB by themselves, not yet through the co
 def simulate(
     folder: Annotated[Path, typer.Argument(help="A dataset folder with full_feedback.csv.gz.")],
     seeds: Annotated[int, typer.Option(min=1, max=100, help="So many games, each with a seed of its own.")] = 5,
+    curve: Annotated[Path | None, typer.Option(help="Draw the rewards over the game into this SVG file.")] = None,
 ) -> None:
     """Play policies online on a fully observed block: the reward of every choice is known, and given at once.
 
@@ -30,6 +31,7 @@ def simulate(
 
     \b
     talentfeed simulate path/to/kuairec
+    talentfeed simulate path/to/kuairec --seeds 2 --curve learning.svg
     """
     start()
     import numpy as np
@@ -38,6 +40,7 @@ def simulate(
     from talentfeed.contracts import NO_DATE, Pool
     from talentfeed.demo import folder as folders
     from talentfeed.evaluation import simulation
+    from talentfeed.evaluation.curve import smoothed, svg
     from talentfeed.evaluation.kernel_player import KernelPlayer
     from talentfeed.evaluation.learned_player import LearnedPlayer
     from talentfeed.learning.retrieval import NEW, fold_in
@@ -84,17 +87,17 @@ def simulate(
                 "learned": (lambda _: LearnedPlayer(popularity, likeness, liked, rows), True),
                 "oracle": (lambda _: simulation.Oracle(block, order), False),
             }
-            found = {
-                name: simulation.outcome(
-                    [
-                        simulation.play(
-                            game, make, seed, explores=explores, progress=_share(progress, name, seed, seeds)
-                        )
-                        for seed in range(seeds)
-                    ]
-                )
+            games = {
+                name: [
+                    simulation.play(game, make, seed, explores=explores, progress=_share(progress, name, seed, seeds))
+                    for seed in range(seeds)
+                ]
                 for name, (make, explores) in policies.items()
             }
+    found = {name: simulation.outcome(played) for name, played in games.items()}
+    if curve is not None:
+        lines = {name: smoothed(played) for name, played in games.items()}
+        curve.write_text(svg(lines, game.requests), encoding="utf-8")
     _show(folder, found, game.requests)
     console.emit(
         {
