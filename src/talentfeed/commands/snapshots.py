@@ -14,7 +14,7 @@ from talentfeed.errors import SettingsError, SnapshotError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import manifests, store
 
-app = typer.Typer(help="List snapshots, go back to an earlier one, fetch what another published.")
+app = typer.Typer()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
