@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from talentfeed.evaluation.curve import HEIGHT, TOP, smoothed, svg
+from talentfeed.evaluation.curve import HEIGHT, RIGHT, TOP, WIDTH, smoothed, svg
 from talentfeed.evaluation.simulation import Played
 
 
@@ -18,3 +18,9 @@ def test_a_higher_reward_stands_higher_and_each_line_has_its_name() -> None:
     assert TOP == high < low < HEIGHT
     assert ">low</text>" in text
     assert ">high</text>" in text
+
+
+def test_names_of_lines_that_end_together_do_not_stand_on_one_another() -> None:
+    text = svg({name: np.array([0.5, 0.5]) for name in ("a", "b", "c")}, 10)
+    places = sorted(float(part.split('"')[0]) for part in text.split(f'<text x="{WIDTH - RIGHT + 6}" y="')[1:])
+    assert np.diff(places).tolist() == [13.0, 13.0]

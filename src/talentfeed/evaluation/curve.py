@@ -9,6 +9,7 @@ from talentfeed.evaluation.simulation import Played
 
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 720, 360, 50, 40, 90, 16
 POINTS = 60
+_NAME = 13.0  # height of a name
 _COLOURS = ("#888888", "#4c78a8", "#f58518", "#2ca02c", "#9467bd")
 
 
@@ -37,10 +38,20 @@ def svg(lines: Mapping[str, Floats], requests: int) -> str:
     parts.append(
         f'<text x="{LEFT + wide / 2}" y="{HEIGHT - 6}" text-anchor="middle">pages served; reward of a place</text>'
     )
-    for (name, line), colour in zip(lines.items(), _COLOURS, strict=False):
+    ends = _apart([TOP + high * (1 - float(line[-1]) / top) + 4 for line in lines.values()])
+    for (name, line), colour, end in zip(lines.items(), _COLOURS, ends, strict=False):
         xs = LEFT + wide * (np.arange(len(line)) + 0.5) / len(line)
         ys = TOP + high * (1 - line / top)
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs.tolist(), ys.tolist(), strict=True))
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{WIDTH - RIGHT + 6}" y="{ys[-1] + 4:.1f}" fill="{colour}">{name}</text>')
+        parts.append(f'<text x="{WIDTH - RIGHT + 6}" y="{end:.1f}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """The same places in the same order, moved down where two names would stand on one another."""
+    found = list(places)
+    taken = -float("inf")
+    for number in sorted(range(len(places)), key=lambda n: places[n]):
+        taken = found[number] = max(places[number], taken + _NAME)
+    return found
