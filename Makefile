@@ -71,6 +71,7 @@ requirements: ## compile the hashed pins anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra build --extra s3 --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra build --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/build.txt
 	uv pip compile pyproject.toml --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/serve.txt
+	uv pip compile pyproject.toml --extra s3 --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/s3.txt
 
 clean: ## remove what was made: .venv, var, logs, caches
 	rm -rf .venv var logs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
