@@ -41,6 +41,10 @@ class PatternError(TalentFeedError):
     """A slot pattern or preset names an unknown pool, or is empty."""
 
 
+class RequestMisfitError(TalentFeedError):
+    """A viewer or a request names what the snapshot that it is ranked from does not have."""
+
+
 class RowsRefusedError(TalentFeedError):
     """The database refuses one or more rows for what is in them: trying again does not help, leaving them out does."""
 

@@ -1,6 +1,7 @@
 """Catalogues, viewers and requests as odd as they come, for hypothesis."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from tests.ranking.factory import NOW, FlowSpec, Seen, UserSpec, VideoSpec, make
 from talentfeed.contracts import HISTORY_KINDS, BanditState, Event, FeedRequest, Kind, Policy, Pool, Snapshot
 from talentfeed.ranking import feed, linucb, viewer
 from talentfeed.ranking.feed import LEARNING
+from talentfeed.ranking.presets import PoolWeights, Preset, preset
 
 VIEWER = 7
 _AGES = st.sampled_from([None, -3.0, 0.0, 1.0, 29.9, 30.0, 44.999, 45.0, 60.0, 400.0])
@@ -113,6 +115,26 @@ def bandits(draw: st.DrawFn) -> BanditState:
     n = draw(st.sampled_from([0, 1, 9, 10, 40]))
     x = rng.normal(0, draw(st.sampled_from([0.1, 1.0, 5.0])), (n, 18))
     return linucb.update_many(linucb.initial(), x, rng.uniform(-1, 1, n))
+
+
+@st.composite
+def presets(draw: st.DrawFn) -> Preset:
+    """Weights as nobody would choose them: negative ones, great ones, none, and shortlists of any length."""
+    weight = st.sampled_from([0.0, 0.0, -30.0, -0.7, 0.4, 3.0, 1e4])
+    names = ("alpha", "beta", "engagement", "popularity", "quality", "similarity", "match", "recency", "diversity")
+
+    def pool() -> PoolWeights:
+        values: dict[str, Any] = {name: draw(weight) for name in (*names, "rarity", "new")}
+        noise = draw(st.sampled_from([0.0, 0.6, 40.0, -2.0]))
+        return PoolWeights(size=draw(st.sampled_from([1, 2, 5, 30])), noise=noise, **values)
+
+    return replace(
+        preset("classic"),
+        popular=pool(),
+        affinity=pool(),
+        fresh=pool(),
+        feature_noise=draw(st.sampled_from([0.0, 0.3, 50.0])),
+    )
 
 
 @dataclass(frozen=True)

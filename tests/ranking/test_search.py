@@ -99,6 +99,52 @@ def test_the_best_are_those_of_a_full_scan(
     assert_exact(ranker, now=now, seed=seed, user_id=strategies.VIEWER, excluded_ids=ids)
 
 
+@many
+@given(
+    snapshot=strategies.snapshots(),
+    policy=strategies.policies(),
+    weights=strategies.presets(),
+    now=st.sampled_from([NOW, NOW + 86_400 * 20, NOW + 86_400 * 44, NOW - 86_400 * 3.5, NOW - 86_400 * 300]),
+    seed=st.integers(0, 2**128 - 1),
+)
+def test_the_best_are_those_of_a_full_scan_whatever_the_weights(
+    snapshot: Snapshot, policy: Policy, weights: Preset, now: float, seed: int
+) -> None:
+    ranker = feed.prepare(snapshot, policy, weights)
+    none = np.zeros(0, np.int64)
+    for user_id in (strategies.VIEWER, 1, 999):
+        assert_exact(ranker, now=now, seed=seed, user_id=user_id, excluded_ids=none)
+
+
+@pytest.mark.parametrize("feature_noise", [0.0, 30.0])
+@pytest.mark.parametrize("sign", [-1.0, 1.0, 40.0])
+def test_a_larger_catalogue_is_searched_exactly_whatever_the_weights(sign: float, feature_noise: float) -> None:
+    snapshot = random_snapshot(n_videos=3_000, n_users=300, seed=8)
+    pools = (
+        replace(
+            weights,
+            size=40,
+            alpha=sign * weights.alpha,
+            beta=-sign * weights.beta,
+            similarity=sign * 2.0,
+            match=sign * 3.0,
+            recency=sign * 1.5,
+            new=-sign,
+            noise=0.6 / sign,
+        )
+        for weights in (CLASSIC.popular, CLASSIC.affinity, CLASSIC.fresh)
+    )
+    popular, affinity, fresh = pools
+    weights = replace(CLASSIC, popular=popular, affinity=affinity, fresh=fresh, feature_noise=feature_noise)
+    for state in states():
+        ranker = feed.prepare(snapshot, policy_of(state), weights)
+        for user_id in (1, 60, 9_999):
+            excluded = np.zeros(0, np.int64)
+            assert_exact(
+                ranker, now=NOW + 86_400.0 * (user_id % 50), seed=user_id, user_id=user_id, excluded_ids=excluded
+            )
+
+
 def policy_of(state: BanditState) -> Policy:
     return Policy(version="one for all", bandits=dict.fromkeys(feed.LEARNING, state))
 

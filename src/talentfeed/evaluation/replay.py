@@ -88,7 +88,8 @@ class Replayer:
 
     def _prepare(self, record: FeedRecord) -> Ranker:
         try:
-            snapshot, chosen = self._load(record.snapshot), preset(record.preset)
+            chosen = preset(record.preset)
+            return prepare(self._load(record.snapshot), self._policy(record.policy), chosen, epsilon=record.epsilon)
         except SnapshotError as error:
             raise VersionGoneError(
                 f"Feed {record.feed_id} was served from snapshot {record.snapshot}, which cannot be read any more"
@@ -97,7 +98,6 @@ class Replayer:
             raise VersionGoneError(
                 f"Feed {record.feed_id} was ranked by preset {record.preset}, which is gone"
             ) from error
-        return prepare(snapshot, self._policy(record.policy), chosen, epsilon=record.epsilon)
 
 
 def _report(record: FeedRecord, _: Ranker, replay: Replay) -> ReplayReport:

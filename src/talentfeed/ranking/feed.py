@@ -10,7 +10,7 @@ import numpy as np
 
 from talentfeed.contracts import FeedRequest, Floats, Ints, Kind, Policy, Pool, Slate, Snapshot, Viewer
 from talentfeed.errors import PatternError, PolicyError
-from talentfeed.ranking import board, features, linucb, native
+from talentfeed.ranking import board, features, linucb, native, sound
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.catalogue import Arranged
 from talentfeed.ranking.kernel import Kernel
@@ -39,8 +39,8 @@ def initial_policy() -> Policy:
 def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: float | None = None) -> Ranker:
     """Derive once what does not depend on the request. `epsilon` stands in for the preset's.
 
-    Raises PolicyError if a pool's bandit is missing or damaged, or epsilon is no share; KernelMissingError if the
-    kernel is not compiled.
+    Raises PolicyError if a pool's bandit is missing or damaged, or epsilon is no share; SnapshotError if the snapshot
+    is damaged; KernelMissingError if the kernel is not compiled.
     """
     share = preset.epsilon if epsilon is None else epsilon
     if not 0.0 <= share <= 1.0:
@@ -48,6 +48,7 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
     missing = [pool for pool in LEARNING if pool not in policy.bandits]
     if missing:
         raise PolicyError(f"policy {policy.version}: no bandit for {', '.join(missing)}; start from the initial policy")
+    sound.check(snapshot)
     fixed = np.asarray(snapshot.videos.features)
     most_influence = viewers.influence(int(np.diff(snapshot.users.connection_start).max(initial=0)))
     arranged = Arranged.of(snapshot)
@@ -83,8 +84,11 @@ def rank(
 
     `draw_seed` stands in for it in the draws alone: other draws from the same distributions, the noise held.
     `prune=False` scores every video: it changes the time, never the slate.
+    Raises PatternError for an unknown endpoint, RequestMisfitError if viewer or request are of another snapshot.
     """
-    kinds = _KINDS[request.endpoint]
+    kinds = _KINDS.get(request.endpoint)
+    if kinds is None:
+        raise _unknown(request.endpoint)
     asked = ranker.kernel.ask(viewer, request, kinds, now=now, seed=seed, draw_seed=draw_seed, prune=prune)
     removed = asked.candidates()
     if Kind.VIDEO in kinds:
@@ -142,9 +146,13 @@ def pattern_for(endpoint: str, pattern: Sequence[Pool]) -> tuple[Pool, ...]:
     Raises PatternError for any other endpoint.
     """
     if endpoint not in _KINDS:
-        raise PatternError(f"endpoint {endpoint!r}: there is no such feed; use one of {', '.join(_KINDS)}")
+        raise _unknown(endpoint)
     if endpoint == "flow":
         return (Pool.FLOW,)
     if endpoint == "discover":
         return tuple(pool for pool in pattern if pool is not Pool.FLOW)
     return tuple(pattern)
+
+
+def _unknown(endpoint: str) -> PatternError:
+    return PatternError(f"endpoint {endpoint!r}: there is no such feed; use one of {', '.join(_KINDS)}")

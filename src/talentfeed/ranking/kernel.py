@@ -7,7 +7,7 @@ from itertools import accumulate, cycle, islice
 import numpy as np
 
 from talentfeed.contracts import CREATOR_WINDOW, FeedRequest, Floats, Ints, Kind, Pool, Rule, Slot, Viewer
-from talentfeed.errors import PolicyError
+from talentfeed.errors import PolicyError, RequestMisfitError
 from talentfeed.ranking import board, features, native
 from talentfeed.ranking.board import Board
 from talentfeed.ranking.catalogue import Arranged
@@ -22,6 +22,7 @@ _KINDS = (Kind.VIDEO, Kind.FLOW)
 _POOLS = native.POOLS
 _SLOT = tuple.__new__  # of a Slot: its own constructor takes twice as long
 _NO_ROWS = np.zeros(0, np.int32)
+_LISTS = ("skills", "tokens", "cities", "connections", "seen videos", "seen flows", "shown flows")
 _NOTHING = FeedRequest(
     endpoint="total",
     pattern=(),
@@ -44,11 +45,13 @@ class Kernel:
         epsilon: float,
         most_influence: float,
     ) -> None:
-        """Raises KernelMissingError, and PolicyError for a preset with shortlists out of bounds."""
+        """Raises KernelMissingError, and PolicyError for a preset with shortlists out of bounds or negative noise."""
         self.library = native.library()
         for pool in native.LEARNING:
             if not 0 < preset.of(pool).shortlist <= native.MOST_LISTED:
                 raise PolicyError(f"preset {preset.name}: {pool} has more than {native.MOST_LISTED} places, or none")
+        if not preset.feature_noise >= 0.0:
+            raise PolicyError(f"preset {preset.name}: feature_noise {preset.feature_noise}: a width is not negative")
         self.catalogue = c = native.Catalogue()
         arranged.point(c)
         for number, pool in enumerate(native.LEARNING):
@@ -74,8 +77,14 @@ class Kernel:
         draw_seed: int | None = None,
         prune: bool = True,
     ) -> "Asked":
-        """A request on its way; to be ended with `leave`."""
-        desk = self._desks.pop() if self._desks else native.Desk(self.catalogue, *self._fresh, self._sizes)
+        """A request on its way; to be ended with `leave`.
+
+        Raises RequestMisfitError if the viewer or the request was not made from this snapshot.
+        """
+        try:
+            desk = self._desks.pop()
+        except IndexError:  # all are in use
+            desk = native.Desk(self.catalogue, *self._fresh, self._sizes)
         return Asked(self, desk, viewer, request, kinds, now=now, seed=seed, draw_seed=draw_seed, prune=prune)
 
     def look(self, viewer: Viewer, *, now: float, seed: int) -> "Asked":
@@ -123,12 +132,14 @@ class Asked:
         starts = accumulate(counts, lambda at, n: at + 4 * n, initial=native.address(whole))
         skills, tokens, cities, connections, seen_videos, seen_flows, shown, recent, _ = starts
         excluded = np.ascontiguousarray(request.excluded_ids, np.int64)
-        weights = viewer.skill_weights
+        weights = np.ascontiguousarray(viewer.skill_weights, np.float64)
+        if len(weights) != len(viewer.skills):
+            raise RequestMisfitError(f"a viewer of {len(viewer.skills)} skills with {len(weights)} weights")
         desk.pack(
             *(skills, tokens, cities, connections, seen_videos, seen_flows, shown),
             *(native.address(weights), native.address(excluded), recent, pattern_at),
             *counts[:7],
-            *(len(excluded), counts[7] // 2, request.size, viewer.has_skills),
+            *(len(excluded), counts[7] // 2, len(self._plan), viewer.has_skills),
             *(Kind.VIDEO in kinds, Kind.FLOW in kinds, kinds == (Kind.FLOW,), prune),
             *native.split(seed),
             *native.split(seed if draw_seed is None else draw_seed),
@@ -136,6 +147,11 @@ class Asked:
         )
         self._alive = (whole, excluded, weights, pattern)
         self._at = (kernel.at, desk.request_at, desk.room_at)
+        misfit = self._library.talentfeed_misfit(*self._at[:2])
+        if misfit:
+            raise RequestMisfitError(
+                f"{_LISTS[misfit - 1]} that this snapshot cannot have; read viewer and request from the one ranked"
+            )
 
     def leave(self) -> None:
         """Give the room back."""
@@ -214,5 +230,8 @@ def _recent(creators: Sequence[Sequence[int]]) -> np.ndarray:
     last = creators[-_PLACES:]
     found = np.full((len(last), 2), -1, np.int32)
     for place, here in enumerate(last):
-        found[place, : len(here)] = here
+        try:
+            found[place, : len(here)] = here
+        except (ValueError, OverflowError):
+            raise RequestMisfitError(f"recent creators {tuple(here)!r}: a place has at most two codes") from None
     return found.ravel()

@@ -188,7 +188,7 @@ def library() -> ctypes.PyDLL:
         raise KernelMissingError(f"{LIBRARY} has other structures than {Path(__file__).name}. {_WAY_OUT}")
     for name in ("candidates", "read", "shortlists", "scores", "moving", "flow_scores", "flow_shortlist"):
         getattr(found, f"talentfeed_{name}").restype = None
-    found.talentfeed_slots.restype = _I
+    found.talentfeed_slots.restype = found.talentfeed_misfit.restype = _I
     return found
 
 

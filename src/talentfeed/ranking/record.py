@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from talentfeed.contracts import Event, FeedRequest, Kind, Pool, Slate, Snapshot, Viewer
-from talentfeed.errors import TalentFeedError
+from talentfeed.errors import PatternError, RequestMisfitError, TalentFeedError
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.feed import Ranker, rank
 
@@ -74,9 +74,15 @@ class Replay:
 
 
 def replay(record: FeedRecord, ranker: Ranker) -> Replay:
-    """Rank the feed again and compare. `ranker` must be one that `record.is_of`."""
+    """Rank the feed again and compare. `ranker` must be one that `record.is_of`.
+
+    Raises VersionGoneError where the record names what its snapshot does not have.
+    """
     viewer = viewers.read(ranker.snapshot, record.user_id, record.events)
-    slate = rank(ranker, viewer, record.request, now=record.now, seed=record.seed)
+    try:
+        slate = rank(ranker, viewer, record.request, now=record.now, seed=record.seed)
+    except (PatternError, RequestMisfitError) as error:
+        raise VersionGoneError(f"Feed {record.feed_id} cannot be made again, its record is damaged: {error}") from error
     slots = served_slots(ranker.snapshot, slate)
     return Replay(viewer=viewer, slate=slate, slots=slots, identical=slots == list(record.slots))
 

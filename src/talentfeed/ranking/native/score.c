@@ -8,6 +8,31 @@
 static const double BLANK_VIEWER = 0.5, BLANK_VIDEO = 0.3, COSINE_SHARE = 0.6, WEIGHT_SHARE = 0.4, BOOST = 1.5;
 static const double MARGIN = 1e-9; /* far above what rounding can do to a bound */
 
+/* ---------------------------------------------------------------- what the rest reads by */
+
+static int all_within(const int32_t *codes, int64_t n, int64_t low, int64_t high) {
+    int out = 0;
+    for (int64_t i = 0; i < n; i++) out |= codes[i] < low || codes[i] >= high;
+    return !out;
+}
+
+/* Which list of a request, counted from 1, names what the catalogue cannot have; 0: none. Later stages read by them
+ * without another look. Tokens, cities and creators above the tables are no fault: no video has them. */
+EXPORT int64_t talentfeed_misfit(const Catalogue *c, const Request *q) {
+    int64_t at = 0;
+    for (int64_t i = 0; i < q->n_skills; i++) { /* a skill that is no token would count, and pass every bound */
+        while (at < q->n_tokens && q->tokens[at] != q->skills[i]) at++;
+        if (at == q->n_tokens || q->skills[i] < 1 || q->skills[i] > c->n_skills) return 1;
+    }
+    if (!all_within(q->tokens, q->n_tokens, 0, INT64_MAX)) return 2;
+    if (!all_within(q->cities, q->n_cities, 0, INT64_MAX)) return 3;
+    if (!all_within(q->connections, q->n_connections, 0, INT64_MAX)) return 4;
+    if (!all_within(q->seen[VIDEO], q->n_seen[VIDEO], 0, c->n_videos)) return 5;
+    if (!all_within(q->seen[FLOWS], q->n_seen[FLOWS], 0, c->n_flows)) return 6;
+    if (!all_within(q->shown_flows, q->n_shown, 0, c->n_flows)) return 7;
+    return 0;
+}
+
 /* ---------------------------------------------------------------- the viewer, arranged for looking videos up */
 
 static void arrange(const Catalogue *c, const Request *q, Room *room) {
