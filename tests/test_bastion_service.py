@@ -1,5 +1,6 @@
 """The commands and the server with MySQL and Redis behind a bastion, by TLS, as `credentials/.env` names them."""
 
+import gc
 import json
 import re
 import urllib.request
@@ -146,7 +147,7 @@ def test_while_the_bastion_is_away_or_frozen_feeds_go_on_and_all_comes_back(
         assert {"bastion", "redis", "database"} == eventually(
             lambda: len(degraded(place)) == 3 and set(degraded(place))
         )
-        assert degraded(place)["bastion"] == "unreachable"
+        eventually(lambda: degraded(place).get("bastion") == "unreachable")  # first it is lost
         assert metric(place, "talentfeed_bastion_connected") == 0
         up.start()
         eventually(lambda: like(place, "after") == 202)
@@ -170,7 +171,7 @@ def test_a_server_that_starts_before_the_bastion_serves_its_last_snapshot_and_th
     server = place.start("serve")
     try:
         assert len(place.feed(user_id=1)["mix_ids"]) == 24
-        assert degraded(place)["bastion"] == "unreachable"
+        eventually(lambda: degraded(place).get("bastion") == "unreachable")
         up.start()
         eventually(lambda: place.call("GET", "/health/ready")[1]["status"] == "ok")
         assert like(place, "late") == 202
@@ -238,6 +239,8 @@ def test_the_pages_settings_are_settings(certificates: Path, tmp_path: Path, mon
     assert (loaded.mysql_host, loaded.ssh_user, loaded.redis_scheme) == ("db.internal", "feed", "tls")
 
 
+# Where TLS fails asyncmy leaves the socket it began with to the garbage collector, which warns of it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_fault_on_the_page_is_said_so(
     place: Place, bastion: SshServer, certificates: Path, tmp_path: Path
 ) -> None:
@@ -272,3 +275,4 @@ def test_every_fault_on_the_page_is_said_so(
         known = line.startswith("✗ write: ") or any(pattern.fullmatch(line) for pattern in patterns)
         assert known, f"not on the page: {line}"
         assert "guess" not in line
+    gc.collect()  # here, not in a test that comes after

@@ -122,7 +122,10 @@ def test_without_the_ledger_activities_wait_and_health_says_so(place: Place, mar
     try:
         assert like(place, "waits-for-the-ledger") == 202
         eventually(lambda: place.call("GET", "/health/ready")[1]["stores"]["database"] == "LedgerMissingError")
-        assert place.run("flush").returncode == 0
+        flushed = place.run(
+            "flush"
+        )  # it fails where it meets the missing ledger itself; else the server holds the batch
+        assert flushed.returncode == 0 or "talentfeed ledger --create" in flushed.stdout + flushed.stderr
         assert stored(maria, "waits-for-the-ledger") == 0
         assert not maria.execute("SHOW TABLES LIKE 'talentfeed_ledger'", database="talentpitch"), "never made silently"
         maria.execute(place.run("ledger").stdout, database="talentpitch")
