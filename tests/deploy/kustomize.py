@@ -1,6 +1,6 @@
 """Renders a kustomization: the features that ours use, and an error for any other.
 
-What `kustomize build` prints for these folders is the same, object by object.
+Compared with what kustomize 5.4.3 prints for these folders: the same, object by object.
 """
 
 import json

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.contracts.ports import free_port
@@ -130,7 +131,9 @@ def _run(text: str, root: Path) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_what_the_steps_install_serves_and_passes_the_health_check(installed: Path, tmp_path: Path) -> None:
+def test_what_the_steps_install_fetches_a_snapshot_and_serves_it_and_passes_the_health_check(
+    installed: Path, tmp_path: Path
+) -> None:
     home = installed / "talentfeed"
     site = next(home.glob("lib/python3*/site-packages"))
     assert not [name for name in BUILDS if (site / name).exists()]
@@ -149,6 +152,12 @@ def test_what_the_steps_install_serves_and_passes_the_health_check(installed: Pa
         assert _status(port, "/health/live") == 200
         assert _status(port, "/health/ready") == 503, "nothing was published yet, and nothing here can build"
         assert _healthy(given)
+        _publish(given["SNAPSHOT_URL"], tmp_path / "builder")
+        deadline = time.monotonic() + 120
+        while _status(port, "/health/ready") != 200:
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        assert len(_feed(port)["items"]) == 24
     assert not _healthy(given), "the check must fail where nobody serves"
     assert set(home.rglob("*")) == before, "a read-only file system would have refused that"
 
@@ -190,6 +199,27 @@ def _status(port: int, path: str) -> int | None:
         return connection.getresponse().status
     except OSError:
         return None
+    finally:
+        connection.close()
+
+
+def _publish(url: str, folder: Path) -> None:
+    """What the builder does, with made-up data and the libraries that the tests run with."""
+    folder.mkdir()
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), "SNAPSHOT_URL": url, "LOG_FILE": "off"}
+    command = [sys.executable, "-m", "talentfeed", "demo", "--scale", "0.02", "--seed", "3", "--no-serve"]
+    done = subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _feed(port: int) -> dict[str, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("POST", "/api/search/total", '{"user_id": 42}')
+        response = connection.getresponse()
+        assert response.status == 200
+        body: dict[str, Any] = json.loads(response.read())["body"]
+        return body
     finally:
         connection.close()
 

@@ -80,13 +80,15 @@ def test_the_secrets_are_those_of_the_settings_and_in_no_manifest(overlay: str) 
     secret = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     assert SECRET["stringData"].keys() == secret
     assert not [one for one in RENDERED[overlay] if one["kind"] == "Secret"]
-    for pod in pods(overlay).values():
-        [container] = pod["spec"]["containers"]
-        assert "env" not in container
-        assert container["envFrom"] == [
-            {"configMapRef": {"name": "talentfeed-settings"}},
-            {"secretRef": {"name": SECRET["metadata"]["name"]}},
-        ]
+    name = SECRET["metadata"]["name"]
+    plain = {"configMapRef": {"name": "talentfeed-settings"}}
+    [serving] = pods(overlay)["serving"]["spec"]["containers"]
+    assert serving["envFrom"] == [plain, {"secretRef": {"name": name}}]
+    assert "env" not in serving
+    [builder] = pods(overlay)["builder"]["spec"]["containers"]
+    assert builder["envFrom"] == [plain]
+    password = {"name": "MYSQL_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "MYSQL_PASSWORD"}}}
+    assert builder["env"] == [password], "who builds only reads the database"
 
 
 @OVERLAYS
