@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-data check format bench bench-kernel bench-flush bench-build bench-start bench-serve load soak requirements clean faults
+.PHONY: help setup demo test sanitize test-data check format bench bench-kernel bench-flush bench-build bench-start bench-serve load soak requirements clean faults
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ test: setup ## all tests that need nothing but this repository
 
 faults: setup ## kill -9 and worse, in random rounds: is anything lost or doubled? ROUNDS= SEED= LEDGER=off
 	PYTHONPATH=. $(BIN)/python -m tests.faults $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(LEDGER),--ledger $(LEDGER)) $(ARGS)
+
+sanitize: setup ## the kernel's tests with every access to memory watched (gcc; minutes)
+	scripts/sanitize.sh $(ARGS)
 
 test-data: setup ## tests on the real data: make test-data DATA=folder
 	DATA="$(DATA)" $(BIN)/pytest -m data $(ARGS)

@@ -1,4 +1,7 @@
-"""Compiles the kernel (src/talentfeed/ranking/native) when the project is installed, or now: python hatch_build.py"""
+"""Compiles the kernel (src/talentfeed/ranking/native) when the project is installed, or now: python hatch_build.py
+
+What follows on the command line goes to the compiler, and the library is then made anew: see scripts/sanitize.sh.
+"""
 
 import hashlib
 import os
@@ -27,15 +30,15 @@ class CompileKernel(BuildHookInterface):  # type: ignore[type-arg]
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
 
 
-def compile_kernel(root: Path) -> Path:
-    """The shared library, made anew unless it is of these sources already."""
+def compile_kernel(root: Path, *flags: str) -> Path:
+    """The shared library, made anew unless it is of these sources already, or with other flags."""
     sources = sorted((root / RANKING / "native").glob("*.[ch]"))
     whole = hashlib.sha256()
     for path in sources:
         whole.update(path.name.encode() + b"\0" + path.read_bytes())
     digest = whole.hexdigest()
     library = root / RANKING / "_kernel.so"
-    if library.exists() and digest.encode() in library.read_bytes():
+    if not flags and library.exists() and digest.encode() in library.read_bytes():
         return library
     named = os.environ.get("CC") or next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
     if named is None:
@@ -43,11 +46,11 @@ def compile_kernel(root: Path) -> Path:
     made = library.with_suffix(f".{os.getpid()}.so")
     files = [str(path) for path in sources if path.suffix == ".c"]
     subprocess.run(
-        [*shlex.split(named), *FLAGS, f'-DTALENTFEED_SOURCE="{digest}"', *files, "-o", str(made)], check=True
+        [*shlex.split(named), *FLAGS, *flags, f'-DTALENTFEED_SOURCE="{digest}"', *files, "-o", str(made)], check=True
     )
     made.replace(library)
     return library
 
 
 if __name__ == "__main__":
-    sys.stderr.write(f"{compile_kernel(Path(__file__).parent)}\n")
+    sys.stderr.write(f"{compile_kernel(Path(__file__).parent, *sys.argv[1:])}\n")

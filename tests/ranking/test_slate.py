@@ -10,7 +10,7 @@ from tests.ranking.factory import NOW, flow, make_snapshot, random_snapshot, see
 from tests.reference import slate as reference
 
 from talentfeed.contracts import Event, FeedRequest, Kind, Policy, Pool, Rule, Slate, Snapshot, Viewer
-from talentfeed.ranking import feed, noise
+from talentfeed.ranking import catalogue, feed, noise
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.noise import Stream
 from talentfeed.ranking.presets import preset
@@ -49,10 +49,24 @@ def test_every_choice_is_the_reference_choice(
 ) -> None:
     asked = data.draw(strategies.asked(snapshot))
     ranker = feed.prepare(snapshot, policy, preset("classic"), epsilon=asked.epsilon)
-    viewer = viewers.read(snapshot, strategies.VIEWER, events)
-    request, seed = asked.request, asked.seed
-    got = feed.rank(ranker, viewer, request, now=NOW, seed=seed)
+    assert_is_reference(ranker, viewers.read(snapshot, strategies.VIEWER, events), asked.request, asked.seed)
 
+
+@pytest.mark.parametrize("dense", [0, 12, 64])
+def test_every_choice_is_the_reference_choice_in_a_larger_catalogue(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks of several words; tokens as lists, as masks, and both; and pages so long that rules 4 and 5 give way."""
+    monkeypatch.setattr(catalogue, "_DENSE", dense)
+    snapshot = random_snapshot(n_videos=330, n_flows=70, n_users=60, n_skills=60, seed=dense)
+    ranker = feed.prepare(snapshot, feed.initial_policy(), preset("classic"), epsilon=0.5)
+    for user_id, size in ((1, 24), (2, 100), (9_999, 60)):
+        viewer = viewers.read(snapshot, user_id)
+        excluded = snapshot.videos.id[user_id % 3 :: 3][:90]
+        assert_is_reference(ranker, viewer, ask(size=size, excluded_ids=excluded), seed=user_id)
+
+
+def assert_is_reference(ranker: feed.Ranker, viewer: Viewer, request: FeedRequest, seed: int) -> None:
+    snapshot = ranker.snapshot
+    got = feed.rank(ranker, viewer, request, now=NOW, seed=seed)
     scores = {pool: s.tolist() for pool, s in feed.video_scores(ranker, viewer, NOW, seed).items()}
     scores[Pool.FLOW] = feed.flow_scores(ranker, viewer, NOW, seed).tolist()
     slots, gave_way = reference.slate(
@@ -62,7 +76,9 @@ def test_every_choice_is_the_reference_choice(
         now=NOW,
         scores=scores,
         chances=[
-            reference.Chance(asked.epsilon, noise.uniform(seed, Stream.EXPLORE, i), noise.uniform(seed, Stream.DRAW, i))
+            reference.Chance(
+                ranker.epsilon, noise.uniform(seed, Stream.EXPLORE, i), noise.uniform(seed, Stream.DRAW, i)
+            )
             for i in range(request.size)
         ],
     )

@@ -1,9 +1,9 @@
 """Randomness as a function: a counter-based hash of (seed, stream, counter), so that every item has its noise undrawn.
 
+A feed's own is taken in `native/kernel.h`; this is the same for what explains a feed, and for the tests.
 The finaliser is that of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
 """
 
-from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -35,10 +35,7 @@ def counters(ids: Ints) -> NDArray[np.uint64]:
 
 def uniforms(seed: int, stream: Stream, counter: NDArray[np.uint64]) -> Floats:
     """U[0, 1) for each counter, float64 with 53 random bits; `seed` is any integer of up to 128 bits, not negative."""
-    return _finish(counter + np.uint64(_key(seed, stream)))
-
-
-def _finish(z: NDArray[np.uint64]) -> Floats:
+    z = counter + np.uint64(_key(seed, stream))
     z ^= z >> np.uint64(30)
     z *= np.uint64(_M1)
     z ^= z >> np.uint64(27)
@@ -46,12 +43,6 @@ def _finish(z: NDArray[np.uint64]) -> Floats:
     z ^= z >> np.uint64(31)
     z >>= np.uint64(11)
     return z.astype(np.float64) * _UNIT
-
-
-def uniforms_of(seed: int, streams: Sequence[Stream], counter: NDArray[np.uint64]) -> Floats:
-    """The same as `uniforms` for several streams, (streams, counters)."""
-    keys = np.array([_key(seed, stream) for stream in streams], np.uint64)
-    return _finish(counter + keys[:, None])
 
 
 def uniform(seed: int, stream: Stream, number: int) -> float:
