@@ -53,7 +53,7 @@ def test_every_choice_is_the_reference_choice(
 
 
 @pytest.mark.parametrize("dense", [0, 12, 64])
-def test_every_choice_is_the_reference_choice_in_a_larger_catalogue(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_choice_in_a_larger_catalogue_is_the_reference_one(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Masks of several words; tokens as lists, as masks, and both; and pages so long that rules 4 and 5 give way."""
     monkeypatch.setattr(catalogue, "_DENSE", dense)
     snapshot = random_snapshot(n_videos=330, n_flows=70, n_users=60, n_skills=60, seed=dense)
