@@ -1,6 +1,7 @@
 """Nothing that comes from outside makes the compiled kernel read or write where it should not."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -163,6 +164,36 @@ def test_an_unknown_endpoint_is_refused_and_nothing_is_left_behind() -> None:
     with pytest.raises(RequestMisfitError):
         rank(ranker, replace(viewer, seen_videos=np.array([0, 10**6], np.int32)), ask())
     assert rank(ranker, viewer, ask()) == want
+
+
+def test_refused_requests_between_others_leave_them_as_they_are_in_any_thread() -> None:
+    snapshots = [random_snapshot(n_videos=300, n_users=50, seed=seed) for seed in (1, 2)]
+    rankers = [ranker_of(snapshot) for snapshot in snapshots]
+    misfit = np.array([0, 10**6], np.int32)
+
+    def make(seed: int) -> Slate | None:
+        ranker = rankers[seed % 2]
+        viewer = viewers.read(ranker.snapshot, seed % 50)
+        if seed % 3:
+            return feed.rank(ranker, viewer, ask(), now=NOW, seed=seed)
+        with pytest.raises(RequestMisfitError):
+            feed.rank(ranker, replace(viewer, seen_videos=misfit), ask(), now=NOW, seed=seed)
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(make, range(150)))
+    assert found == [make(seed) for seed in range(150)]
+    fresh = [ranker_of(snapshot) for snapshot in snapshots]
+    for seed in range(1, 150, 3):
+        viewer = viewers.read(snapshots[seed % 2], seed % 50)
+        assert found[seed] == feed.rank(fresh[seed % 2], viewer, ask(), now=NOW, seed=seed)
+
+
+@pytest.mark.parametrize("row", [-1, 3])
+def test_columns_are_those_of_videos_that_are_there(row: int) -> None:
+    snapshot = whole()
+    with pytest.raises(IndexError, match="3 videos"):
+        feed.moving_columns(ranker_of(snapshot), viewers.read(snapshot, 7), [0, row], NOW, 1)
 
 
 def test_noise_of_negative_width_is_refused() -> None:

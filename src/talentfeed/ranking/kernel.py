@@ -203,7 +203,9 @@ class Asked:
         return found
 
     def moving(self, rows: Ints) -> Floats:
-        """The columns that move, of some videos."""
+        """The columns that move, of some videos. Raises IndexError where one is not there."""
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self._kernel.catalogue.n_videos:
+            raise IndexError(f"rows {rows.min()}..{rows.max()} of {self._kernel.catalogue.n_videos} videos")
         found = np.empty((len(rows), native.N_MOVING))
         rows = np.ascontiguousarray(rows, np.int64)
         at, to = native.pointer(native.address(rows)), native.pointer(native.address(found))

@@ -20,7 +20,7 @@ static int all_within(const int32_t *codes, int64_t n, int64_t low, int64_t high
  * without another look. Tokens, cities and creators above the tables are no fault: no video has them. */
 EXPORT int64_t talentfeed_misfit(const Catalogue *c, const Request *q) {
     int64_t at = 0;
-    for (int64_t i = 0; i < q->n_skills; i++) { /* a skill that is no token would count, and pass every bound */
+    for (int64_t i = 0; i < q->n_skills; i++) { /* both ascend; a skill that is no token would score above its bound */
         while (at < q->n_tokens && q->tokens[at] != q->skills[i]) at++;
         if (at == q->n_tokens || q->skills[i] < 1 || q->skills[i] > c->n_skills) return 1;
     }
