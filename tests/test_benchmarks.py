@@ -17,7 +17,7 @@ from talentfeed.ranking.presets import preset
 
 CLASSIC = preset("classic")
 ROOT = Path(__file__).parents[1]
-KEYS = ["videos", "users", "p50_ms", "p99_ms", "numpy_ms", "mabwiser_ms", "vw_ms"]
+KEYS = ["videos", "users", "p50_ms", "p99_ms", "learned_p50_ms", "learned_p99_ms", "numpy_ms", "mabwiser_ms", "vw_ms"]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import fcntl
 import http.client
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -209,7 +210,7 @@ def test_a_pod_without_a_database_serves_what_a_builder_publishes_on_s3(
     server = pod.start("serve", "--workers", "2", ready=(503,))
     try:
         first = last_line(place.run("build"))["version"]
-        eventually(lambda: pod.call("GET", "/health/ready")[0] == 200)
+        eventually(lambda: len(re.findall(r'talentfeed_ready\{worker="\w+"\} 1\.0', metrics(pod))) == 2)
         feeds = [pod.feed(user_id=user) for user in range(1, 9)]
         assert {feed["snapshot"] for feed in feeds} == {first}
         assert all(len(feed["mix_ids"]) == 24 for feed in feeds)

@@ -123,6 +123,8 @@ def _reason(error: BaseException, account: Account) -> str:
             return f"it lets nobody in from this machine ({text}); create the account for this host"
         case 3159:
             return "it takes no connection without TLS; set MYSQL_SSL_CA"
+        case 2003 if account.dial is not None and "certificate" not in text.lower():  # the forward took it and let go
+            return "no answer through the bastion; check MYSQL_HOST and MYSQL_PORT, as the bastion sees them"
         case 2003:
             return f"cannot connect ({_network(text)}); check MYSQL_HOST and MYSQL_PORT, and whether it runs"
         case 2013 if account.dial is not None:
