@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 2_048  # connections that may wait to be accepted
 REQUEST_SECONDS = 4  # that requests under way get when the server stops; storing and flushing get what is left of ten
+LINGER_SECONDS = 0.2  # from when no connection is taken any more until those without a request are closed
 REHEARSAL = "from talentfeed.commands import serving; serving.rehearse()"
 MEETING = "TALENTFEED_MEETING"  # environment: the folder in which workers ask each other for metrics
 SHARED = (
@@ -130,6 +131,9 @@ def _work(
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             service.stops_soon()
+            for server in self.servers:
+                server.close()  # a connection that was taken a moment ago may still bring its request
+            await asyncio.sleep(LINGER_SECONDS)
             await super().shutdown(sockets)
 
     config = uvicorn.Config(
