@@ -2,6 +2,8 @@
 
 import argparse
 
+from benchmarks.options import positive
+
 EXAMPLES = """\
 examples:
   python -m benchmarks.flush                           a minute and a half
@@ -24,20 +26,13 @@ def main() -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--activities", type=_positive, default=100_000, help="to flush at once (default 100000)")
-    parser.add_argument("--feeds", type=_positive, default=4_000, help="to record for the CPU a feed (default 4000)")
-    parser.add_argument("--seconds", type=_positive, default=60, help="of the sustained rate (default 60)")
+    parser.add_argument("--activities", type=positive, default=100_000, help="to flush at once (default 100000)")
+    parser.add_argument("--feeds", type=positive, default=4_000, help="to record for the CPU a feed (default 4000)")
+    parser.add_argument("--seconds", type=positive, default=60, help="of the sustained rate (default 60)")
     chosen = parser.parse_args()
     from benchmarks.flushing import run
 
     run(activities=chosen.activities, feeds=chosen.feeds, seconds=chosen.seconds)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: want a number above 0")
-    return number
 
 
 if __name__ == "__main__":

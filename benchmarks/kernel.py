@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from benchmarks.options import positive
+
 # One core for everybody; the libraries read these when NumPy is first imported, so nothing above may import it.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1")
 
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=_sizes, default=SIZES, help=f"numbers of videos, by commas (default {SIZES})")
     parser.add_argument(
         "--feeds",
-        type=_positive,
+        type=positive,
         default=400,
         help="feeds a size and policy (default 400); a size ends after a minute once it has 100",
     )
@@ -44,15 +46,8 @@ def main() -> None:
     run(chosen.sizes, n_feeds=chosen.feeds, seed=chosen.seed, profile=chosen.profile)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: want a number above 0")
-    return number
-
-
 def _sizes(text: str) -> list[int]:
-    return sorted({_positive(part) for part in text.split(",")})
+    return sorted({positive(part) for part in text.split(",")})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import argparse
 
+from benchmarks.options import positive
+
 EXAMPLES = """\
 examples:
   python -m benchmarks.serve                     two minutes, data included
@@ -25,19 +27,12 @@ def main() -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seconds", type=_positive, default=8, help="of each phase (default 8)")
+    parser.add_argument("--seconds", type=positive, default=8, help="of each phase (default 8)")
     parser.add_argument("--data", help="folder for the data (default: a temporary one)")
     chosen = parser.parse_args()
     from benchmarks.serving import run
 
     run(seconds=chosen.seconds, data=chosen.data)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: want a number above 0")
-    return number
 
 
 if __name__ == "__main__":

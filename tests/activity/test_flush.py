@@ -23,16 +23,6 @@ from talentfeed.stores.database import ActivityLog
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def recorder(redis: Redis) -> Recorder:
-    return Recorder(redis, outbox=Outbox(capacity=100), threshold=10)
-
-
-@pytest.fixture
-def flusher(redis: Redis, activity_log: ActivityLog) -> Flusher:
-    return Flusher(redis, activity_log, threshold=10)
-
-
 async def nothing_left(redis: Redis, *, but: tuple[str, ...] = ()) -> bool:
     found: Any = await redis.keys("*")
     names = {name.decode() for name in found}

@@ -15,19 +15,8 @@ from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.errors import StoreUnavailableError
-from talentfeed.stores.database import ActivityLog
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def recorder(redis: Redis) -> Recorder:
-    return Recorder(redis, outbox=Outbox(capacity=100), threshold=10)
-
-
-@pytest.fixture
-def flusher(redis: Redis, activity_log: ActivityLog) -> Flusher:
-    return Flusher(redis, activity_log, threshold=10)
 
 
 async def store(recorder: Recorder) -> None:

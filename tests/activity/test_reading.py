@@ -1,11 +1,8 @@
 """Reads of requests on a real server: quick or not, frozen, refusing; and beside a busy event loop."""
 
 import asyncio
-import contextlib
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -34,16 +31,6 @@ async def sessions(client: Redis) -> AsyncIterator[Sessions]:
     sessions = Sessions(client, outbox=Outbox(capacity=100), rest=0.2)
     yield sessions
     await sessions.close()
-
-
-@contextlib.contextmanager
-def frozen(server: RedisServer) -> Iterator[None]:
-    assert server.process is not None
-    os.kill(server.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.process.pid, signal.SIGCONT)
 
 
 async def degraded(sessions: Sessions, user_id: int = 1, *, endpoint: str = "total") -> bool:
@@ -88,7 +75,7 @@ async def test_a_frozen_redis_costs_some_reads_their_budget_and_then_nothing(
     redis_server: RedisServer, sessions: Sessions
 ) -> None:
     assert not await degraded(sessions)
-    with frozen(redis_server):
+    with redis_server.frozen():
         began = time.perf_counter()
         for _ in range(3):
             assert await degraded(sessions)
@@ -106,7 +93,7 @@ async def test_a_frozen_redis_costs_many_reads_at_once_one_budget(
     redis_server: RedisServer, sessions: Sessions
 ) -> None:
     assert not await degraded(sessions)
-    with frozen(redis_server):
+    with redis_server.frozen():
         began = time.perf_counter()
         assert all(await asyncio.gather(*(degraded(sessions, user) for user in range(500))))
         assert time.perf_counter() - began < 5, "not 500 budgets"
@@ -115,7 +102,7 @@ async def test_a_frozen_redis_costs_many_reads_at_once_one_budget(
 
 async def test_one_slow_answer_closes_nothing(redis_server: RedisServer, sessions: Sessions) -> None:
     assert not await degraded(sessions)
-    with frozen(redis_server):
+    with redis_server.frozen():
         assert await degraded(sessions)
     assert not await degraded(sessions)
 

@@ -1,11 +1,8 @@
 """Redis slow, frozen, gone: feeds are answered all the same, and what clients report is stored or refused."""
 
-import contextlib
-import os
-import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,16 +22,6 @@ WAITING = FEEDS * LATE / 2  # far below this: not one feed in two waited
 @pytest.fixture
 def backend(redis_server: RedisServer) -> Backend:
     return Backend("redis-server", real=redis_server)
-
-
-@contextlib.contextmanager
-def frozen(server: RedisServer) -> Iterator[None]:
-    assert server.process is not None
-    os.kill(server.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.process.pid, signal.SIGCONT)
 
 
 def feed(client: TestClient) -> Any:
@@ -78,7 +65,7 @@ def test_beside_a_frozen_redis_feeds_are_answered_and_events_refused(
 ) -> None:
     service = wired(session_budget_ms=20)
     with TestClient(create_app(service)) as client:
-        with frozen(redis_server):
+        with redis_server.frozen():
             began = time.monotonic()
             assert all(feed(client).get("degraded") for _ in range(FEEDS))
             assert time.monotonic() - began < WAITING

@@ -1,7 +1,9 @@
 """The stores that one suite runs against: the in-process one, and a real server on a free port."""
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -52,6 +54,16 @@ class RedisServer:
         for name, file in (("cert", "server.crt"), ("key", "server.key"), ("ca-cert", "ca.crt")):
             self.arguments += [f"--tls-{name}-file", str(certificates / file)]
         self.start()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While inside, it says nothing."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         if self.process is not None:

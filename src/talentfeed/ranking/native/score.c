@@ -1,7 +1,8 @@
 /* Stages 3 to 5: the columns that move, the score of a video in a pool, and the search for each pool's best. SPEC 6.
  *
  * With x = s + z (s the fixed columns, z the moving ones) theta^T x = theta^T s + theta^T z and
- * x^T M x = s^T M s + z^T (2 M s + M z), M = A^-1: what s gives is kept, and `score` is the one routine that adds z.
+ * x^T M x = s^T M s + z^T (2 M s + M z), M = A^-1: what s gives is kept; `mean_of` and
+ * `width_of` alone add z.
  */
 #include "kernel.h"
 
@@ -297,9 +298,9 @@ INLINE int shares_of(const Room *room, int64_t row) {
     return has(room->shares[0], row) + 2 * has(room->shares[1], row) + 4 * has(room->shares[2], row);
 }
 
-/* The best of a pool. First what connections made, and those of the best bounds; then, from the most to the fewest tokens shared with the viewer,
- * the videos that share so many, or, where these are many, all that are left in the order of the bound, down to where
- * nobody can enter. */
+/* The best of a pool. First what connections made, and those of the best bounds; then, from the most to the fewest
+ * tokens shared with the viewer, the videos that share so many, or, where these are many, all that are left in the order
+ * of the bound, down to where nobody can enter. */
 INLINE void search(Search *s, int *counted) {
     enum { AHEAD = 12 };
     const Catalogue *c = s->c;
