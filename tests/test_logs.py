@@ -1,8 +1,11 @@
 """The platform's log line."""
 
+import json
 import logging
 import re
+import threading
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -83,3 +86,47 @@ def test_a_file_that_cannot_be_reopened_fails_nobody_and_is_said_once(
     file.parent.unlink()
     logging.getLogger("a").warning("three")
     assert "three" in file.read_text()
+
+
+@pytest.mark.parametrize("form", ["platform", "json"])
+def test_lines_of_a_request_carry_its_id_and_others_none(form: logs.Form, tmp_path: Path) -> None:
+    file = tmp_path / "talent.log"
+    logs.set_up(file=file, form=form)
+
+    def answer() -> None:
+        logs.REQUEST_ID.set("mine-1")
+        logging.getLogger("a").info("in the request")
+        thread = threading.Thread(target=copy_context().run, args=(logging.getLogger("a").info, "in its thread"))
+        thread.start()
+        thread.join()
+
+    copy_context().run(answer)
+    logging.getLogger("a").info("beside")
+    inside, threaded, beside = file.read_text().splitlines()
+    assert "mine-1" in inside
+    assert "mine-1" in threaded
+    assert "mine-1" not in beside
+
+
+def test_a_json_line_is_one_object_whatever_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "talent.log"
+    logs.set_up(file=file, form="json")
+    logger = logging.getLogger("talentfeed.somewhere")
+    record = logger.makeRecord(
+        logger.name, logging.INFO, __file__, 1, "two\nlines, a %s and \udcff", ('"quote"',), None
+    )
+    record.created = 1_700_000_000.25
+    logger.handle(record)
+    try:
+        raise ZeroDivisionError("why")
+    except ZeroDivisionError:
+        logger.exception("failed")
+    first, second = map(json.loads, file.read_text().splitlines())
+    assert first == {
+        "time": "2023-11-14T22:13:20.250Z",
+        "level": "INFO",
+        "module": "talentfeed.somewhere",
+        "message": 'two\nlines, a "quote" and \\udcff',
+    }
+    assert second["exception"].endswith("ZeroDivisionError: why")
+    assert capsys.readouterr().out == file.read_text()

@@ -1,16 +1,26 @@
-"""The platform's log line, on stdout and in a file that an outside rotation may move away."""
+"""The log's lines, the platform's or JSON, on stdout and in a file that an outside rotation may move away."""
 
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta, timezone
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from talentfeed.times import iso_milliseconds
 
 PLATFORM_TIME = timezone(timedelta(hours=-5), "GMT-5")
+Form = Literal["platform", "json"]
+
+# Of the request that is being answered: on each of its log lines, in the tasks and threads that it starts as well.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
 
 class PlatformFormatter(logging.Formatter):
-    """`<timestamp> - <module> - <level> - <message>`, in GMT-5 wherever the machine stands."""
+    """`<timestamp> - <module> - <level> - <message>`, in GMT-5 wherever the machine stands; in a request its id after it."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s - %(name)s - %(levelname)s - %(message)s")
@@ -18,6 +28,32 @@ class PlatformFormatter(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
         at = datetime.fromtimestamp(record.created, UTC).astimezone(PLATFORM_TIME)
         return at.strftime("%Y-%m-%d %H:%M:%S") + f",{at.microsecond // 1000:03d}"
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        request_id = REQUEST_ID.get()
+        line = super().formatMessage(record)
+        return f"{line} [request {request_id}]" if request_id else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, module, message, and where there are: request_id, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": iso_milliseconds(record.created),
+            "level": record.levelname,
+            "module": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id := REQUEST_ID.get():
+            line["request_id"] = request_id
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        # what is no text in UTF-8, as of a path from the outside, must not cost the line
+        return msgspec.json.encode({k: v.encode(errors="backslashreplace").decode() for k, v in line.items()}).decode()
+
+
+_FORMATTERS: dict[Form, type[logging.Formatter]] = {"platform": PlatformFormatter, "json": JsonFormatter}
 
 
 class RotatedFileHandler(WatchedFileHandler):
@@ -49,7 +85,7 @@ class RotatedFileHandler(WatchedFileHandler):
             )
 
 
-def set_up(*, level: str = "INFO", file: Path | None) -> None:
+def set_up(*, level: str = "INFO", file: Path | None, form: Form = "platform") -> None:
     """Send every logger of this process to stdout and, where given, to `file` (its folder is made).
 
     A file that cannot be opened is said once on stdout; logging goes on without it.
@@ -67,7 +103,7 @@ def set_up(*, level: str = "INFO", file: Path | None) -> None:
         except OSError as error:
             refused = error
     for handler in handlers:
-        handler.setFormatter(PlatformFormatter())
+        handler.setFormatter(_FORMATTERS[form]())
         root.addHandler(handler)
     root.setLevel(level)
     logging.getLogger("uvicorn.access").disabled = True  # metrics count requests; a line each would halve the speed

@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_format: Literal["platform", "json"] = Field(
+        "platform", description="The platform's log line, or one JSON object a line."
+    )
     log_file: Annotated[Path | None, BeforeValidator(_off)] = Field(
         Path("logs/talent.log"), description="Log file beside stdout; `LOG_FILE=off` turns it off."
     )

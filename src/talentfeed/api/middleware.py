@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from talentfeed.api.bodies import MAX_BODY_BYTES
 from talentfeed.api.metrics import Metrics
 from talentfeed.api.problems import Problem, RefusedError, answer
+from talentfeed.logs import REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class RequestContext:
         asked = Headers(scope=scope).get("x-request-id", "")
         request_id = asked if _REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        outside = REQUEST_ID.set(request_id)
         started = time.perf_counter()
         status = 0
 
@@ -58,6 +60,7 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
+            REQUEST_ID.reset(outside)
             path = getattr(scope.get("route"), "path", "unmatched")
             self.metrics.request(path, status, time.perf_counter() - started)
         return None

@@ -8,7 +8,7 @@ from talentfeed.settings import Settings
 def start() -> Settings:
     """The settings, with the log set up by them. Raises SettingsError."""
     settings = settings_module.load()
-    logs.set_up(level=settings.log_level, file=settings.log_file)
+    logs.set_up(level=settings.log_level, file=settings.log_file, form=settings.log_format)
     return settings
 
 
