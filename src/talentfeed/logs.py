@@ -20,7 +20,7 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
 
 class PlatformFormatter(logging.Formatter):
-    """`<timestamp> - <module> - <level> - <message>`, in GMT-5 wherever the machine stands; in a request its id after it."""
+    """`<timestamp> - <module> - <level> - <message>`, in GMT-5 wherever the machine stands; then a request's id."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s - %(name)s - %(levelname)s - %(message)s")
