@@ -15,6 +15,7 @@ import numpy as np
 from starlette.requests import Request
 
 from talentfeed.api.fields import Fields
+from talentfeed.api.plain import read_body
 from talentfeed.api.problems import Problem, RefusedError
 from talentfeed.contracts import Ints
 
@@ -52,7 +53,7 @@ async def read_object(request: Request) -> dict[str, Any]:
 
     Raises RefusedError: 400 where it is not JSON, 422 where it is no object (413 comes from the body limit).
     """
-    body = parse(await request.body())
+    body = parse(await read_body(request))
     if not isinstance(body, dict):
         raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, [Problem("body", body, "a JSON object, such as {…}")])
     return body
