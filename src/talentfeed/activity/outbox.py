@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from talentfeed.activity.codec import KINDS
-from talentfeed.contracts import Kind
+from talentfeed.contracts import Kind, Viewer
 from talentfeed.ranking.record import Origin
 
 ORIGIN_BYTES = 64 * 1_048_576  # that waiting feeds may hold for their records' sake: long scrolls bring long exclusions
@@ -43,6 +43,7 @@ class ServedFeed:
     at: float  # seconds UTC
     items: Sequence[ServedItem]
     origin: Origin | None = None  # what a record is made of; None: the feed goes without one
+    viewer: Viewer | None = None  # as it was ranked for, for who learns from the feed
 
     @property
     def weight(self) -> int:

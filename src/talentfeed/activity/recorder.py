@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +12,12 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from talentfeed import impressions
 from talentfeed.activity import answers, codec, keys, packed, scripts
 from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
 from talentfeed.activity.served import Drains
 from talentfeed.activity.sessions import RECENT
+from talentfeed.activity.shown import ShownLog, outcome
 from talentfeed.contracts import CLIENT_EVENTS, Activity
 from talentfeed.errors import RowsRefusedError, StoreUnavailableError
 
@@ -31,8 +34,9 @@ LONG = 64 * 4_096  # bytes of exclusions, as of 30,000 ids, from which on their 
 
 
 _KEPT = (RECENT, TOUCHED * packed.TOUCH.itemsize, packed.TOUCH.itemsize, RECENT_SECONDS)
-_Reported = tuple[Activity, bytes, bytes, bytes]  # and its JSON, and what `recent` and `touched` keep of it
-_Remembered = tuple[int, bytes, bytes]  # its user, and what `recent` and `touched` keep of it
+_Kept = tuple[bytes, bytes, bytes]  # what `recent`, `touched` and `outcomes` keep of an event
+_Reported = tuple[Activity, bytes, _Kept]  # and its JSON
+_Remembered = tuple[int, _Kept]  # its user
 
 
 class EventLog(Protocol):
@@ -60,10 +64,12 @@ class Recorder:
         session_ttl: int = 3_600,
         threshold: int = 50,
         report_timeout: float = 2.0,
+        shown: ShownLog | None = None,
     ) -> None:
         """`event_log` is given where the store is in-process: client events are then committed there first.
 
-        TTLs in seconds; `threshold`: activities of one user from which on they are flushed at once.
+        TTLs in seconds; `threshold`: activities of one user from which on they are flushed at once; `shown` is given
+        where something is learned.
         """
         self._redis = redis
         self._outbox = outbox
@@ -71,6 +77,8 @@ class Recorder:
         self._rows = rows or codec.Rows()
         self._threshold = threshold
         self._report_timeout = report_timeout
+        self._shown = shown
+        self._outcomes_life = 0 if shown is None else math.ceil(shown.life)
         self._served_script = redis.register_script(scripts.SERVED)
         self._report_script = redis.register_script(scripts.REPORT)
         self._remember_script = redis.register_script(scripts.REMEMBER)
@@ -178,6 +186,8 @@ class Recorder:
             log.error("%d served activities are lost: their users' keys hold something else", answer - 1)
         self._outbox.done(feeds)
         self.recorded_feeds += len(feeds)
+        if self._shown is not None:
+            await self._shown.keep(feeds)
 
     def _lose(self, feeds: Sequence[ServedFeed]) -> None:
         self._outbox.done(feeds)
@@ -200,7 +210,7 @@ class Recorder:
         if unknown:
             raise RowsRefusedError(f"Clients do not report {sorted(unknown)}; they report {', '.join(CLIENT_EVENTS)}")
         try:
-            payloads = [(a, codec.encode(a), *_remembered(a)) for a in activities]
+            payloads = [(a, codec.encode(a), _remembered(a)) for a in activities]
             if self._event_log is not None:
                 new = await self._commit(self._event_log, payloads)
             else:
@@ -219,7 +229,7 @@ class Recorder:
         activities, skipped = codec.decode_all(stored)
         if skipped:
             log.warning("%d rows of activity_log that clients seem to have reported are no activities", skipped)
-        events = [(a.user_id, *_remembered(a)) for a in activities if a.video_id is not None]
+        events = [(a.user_id, (*_remembered(a)[:2], b"")) for a in activities if a.video_id is not None]
         for start in range(0, len(events), 1000):
             await self._remember(events[start : start + 1000])
         return len(events)
@@ -230,11 +240,12 @@ class Recorder:
         ordinals = {user_id: n for n, user_id in enumerate(dict.fromkeys(a.user_id for a, *_ in payloads), start=1)}
         names = [keys.WAITING, keys.FULL]
         for user_id in ordinals:
-            names += [keys.user_activity(user_id), keys.recent(user_id), keys.touched(user_id)]
-        args: list[str | bytes | int] = [EVENT_SECONDS, *_KEPT, self._threshold, len(ordinals), *ordinals]
-        for activity, payload, event, touch in payloads:
+            names += (keys.user_activity(user_id), *_places(user_id))
+        args: list[str | bytes | int] = [EVENT_SECONDS, *_KEPT, self._threshold, self._outcomes_life]
+        args += [len(ordinals), *ordinals]
+        for activity, payload, kept in payloads:
             names.append(keys.event(activity.user_id, activity.event_id))
-            args += [ordinals[activity.user_id], payload, event, touch]
+            args += [ordinals[activity.user_id], payload, *kept]
         try:
             async with asyncio.timeout(self._report_timeout):
                 return int(await self._report_script(keys=names, args=args))
@@ -247,23 +258,24 @@ class Recorder:
     async def _commit(self, event_log: EventLog, payloads: Sequence[_Reported]) -> int:
         rows: dict[str, codec.Row] = {}
         events: dict[str, _Remembered] = {}
-        for activity, payload, event, touch in payloads:
+        for activity, payload, kept in payloads:
             key = keys.event(activity.user_id, activity.event_id)
             if key not in rows:
                 rows[key] = self._rows.row(payload)
-                events[key] = (activity.user_id, event, touch)
+                events[key] = (activity.user_id, kept)
         new = await event_log.write_events(rows)
         await self._remember([event for key, event in events.items() if key in new])
         return len(new)
 
     async def _remember(self, events: Sequence[_Remembered]) -> None:
         by_user: dict[int, list[bytes]] = {}
-        for user_id, event, touch in events:
-            by_user.setdefault(user_id, []).extend((event, touch))
-        names, args = [], list[str | bytes | int](_KEPT)
+        for user_id, kept in events:
+            by_user.setdefault(user_id, []).extend(kept)
+        names: list[str] = []
+        args: list[str | bytes | int] = [*_KEPT, self._outcomes_life]
         for user_id, values in by_user.items():
-            names += [keys.recent(user_id), keys.touched(user_id)]
-            args += [len(values) // 2, *values]
+            names += _places(user_id)
+            args += [len(values) // 3, *values]
         try:
             if names:
                 await self._remember_script(keys=names, args=args)
@@ -272,7 +284,10 @@ class Recorder:
             log.exception("%d committed events do not count for their viewers yet", len(events))
 
 
-def _remembered(activity: Activity) -> tuple[bytes, bytes]:
-    """What `recent` and `touched` keep of a client's event."""
+def _places(user_id: int) -> tuple[str, str, str]:
+    return keys.recent(user_id), keys.touched(user_id), impressions.outcomes(user_id)
+
+
+def _remembered(activity: Activity) -> _Kept:
     event = codec.event(activity)
-    return codec.encode_event(event), packed.touch(event)
+    return codec.encode_event(event), packed.touch(event), outcome(activity)

@@ -99,6 +99,38 @@ return 1 + refused
 """
 )
 
+# What the learner needs of the feeds that went out, until their window is over.
+# KEYS: shown-by:{recorder}, impressions, impressions:counts, then for each feed: shown
+# ARGV: number of this drain (a recorder counts up from 1), window (seconds), life, then for each feed: user id, feed
+#       id, how many impressions each bandit is given by it, its record
+# Repeated, however late: the number is not above the last one done, nothing happens.
+# → 1 + how many feeds were refused since the key holds something else; 0 where it was done before
+SHOWN = (
+    _NOW
+    + _OURS
+    + """
+if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800)
+local due, refused, arg = string.format('%.3f', now + tonumber(ARGV[2])), 0, 4
+for key = 4, #KEYS do
+  if ours(KEYS[key], 'list') then
+    local last = {}
+    for bandit, given in string.gmatch(ARGV[arg + 2], '(%w+)=(%d+)') do
+      last[#last + 1] = bandit .. '=' .. string.format('%d', redis.call('HINCRBY', KEYS[3], bandit, given))
+    end
+    local head = ARGV[arg + 1] .. ' ' .. due .. ' ' .. table.concat(last, ',')
+    redis.call('LPUSH', KEYS[key], head .. '\\n' .. ARGV[arg + 3])
+    redis.call('EXPIRE', KEYS[key], math.ceil(tonumber(ARGV[3])))
+    redis.call('ZADD', KEYS[2], 'NX', due, ARGV[arg])
+  else
+    refused = refused + 1
+  end
+  arg = arg + 4
+end
+return 1 + refused
+"""
+)
+
 # A viewer's newest events, and beside them all items they touched.
 _REMEMBER = """
 local function remember(recent, touched, events, records, kept, most, width, life)
@@ -111,10 +143,24 @@ local function remember(recent, touched, events, records, kept, most, width, lif
 end
 """
 
-# KEYS: waiting, full, then for each user: user_activity, recent, touched; then for each activity:
+# What the learner makes of an event; lines that are too many, or too old to count, go by and by.
+_OUTCOMES = """
+local function tell(outcomes, lines, life)
+  if #lines == 0 or not ours(outcomes, 'string') then return end
+  local at = string.format('%.3f', now) .. ' '
+  if redis.call('APPEND', outcomes, at .. table.concat(lines, at)) > 262144 then
+    local rest = redis.call('GETRANGE', outcomes, -131072, -1)
+    redis.call('SET', outcomes, string.sub(rest, (string.find(rest, '\\n', 1, true) or 0) + 1))
+  end
+  redis.call('EXPIRE', outcomes, life)
+end
+"""
+
+# KEYS: waiting, full, then for each user: user_activity, recent, touched, outcomes; then for each activity:
 #       event:{user}:{event_id}
-# ARGV: event's life, recent kept, bytes kept of touched, bytes of one of it, life of both, threshold, n users,
-#       user ids…, then for each activity: its user's ordinal, the activity, what `recent` keeps, what `touched` keeps
+# ARGV: event's life, recent kept, bytes kept of touched, bytes of one of it, life of both, threshold, life of outcomes
+#       (0: nothing is learned), n users, user ids…, then for each activity: its user's ordinal, the activity, what
+#       `recent` keeps, what `touched` keeps, what the learner makes of it
 # Repeated: the event keys are set, nothing happens. → how many were new; an error where a key holds something else:
 # then nothing was done, since an event key without its activity would make a retry look like a repeat
 REPORT = (
@@ -123,60 +169,69 @@ REPORT = (
     + _PUSH
     + _APPEND
     + _REMEMBER
+    + _OUTCOMES
     + """
-local users = tonumber(ARGV[7])
+local users = tonumber(ARGV[8])
 local function foreign(key)
   return redis.error_reply('WRONGTYPE ' .. key .. ' holds something else than this service writes there; remove it')
 end
 if not ours(KEYS[1], 'zset') then return foreign(KEYS[1]) end
 if not ours(KEYS[2], 'set') then return foreign(KEYS[2]) end
 for user = 1, users do
-  if not ours(KEYS[3 * user], 'list') then return foreign(KEYS[3 * user]) end
+  if not ours(KEYS[4 * user - 1], 'list') then return foreign(KEYS[4 * user - 1]) end
 end
-local fresh, events, records, new = {}, {}, {}, 0
-for user = 1, users do fresh[user], events[user], records[user] = {}, {}, {} end
-local arg = 8 + users
-for key = 3 + 3 * users, #KEYS do
+local fresh, events, records, lines, new = {}, {}, {}, {}, 0
+for user = 1, users do fresh[user], events[user], records[user], lines[user] = {}, {}, {}, {} end
+local arg = 9 + users
+for key = 3 + 4 * users, #KEYS do
   if redis.call('SET', KEYS[key], '1', 'NX', 'EX', ARGV[1]) then
     local user = tonumber(ARGV[arg])
     table.insert(fresh[user], ARGV[arg + 1])
     table.insert(events[user], ARGV[arg + 2])
     table.insert(records[user], ARGV[arg + 3])
+    if #ARGV[arg + 4] > 0 then table.insert(lines[user], ARGV[arg + 4]) end
     new = new + 1
   end
-  arg = arg + 4
+  arg = arg + 5
 end
 for user = 1, users do
   if #fresh[user] > 0 then
-    local list = KEYS[3 * user]
-    push(list, ARGV[7 + user], fresh[user], KEYS[1], KEYS[2], tonumber(ARGV[6]))
+    local list = KEYS[4 * user - 1]
+    push(list, ARGV[8 + user], fresh[user], KEYS[1], KEYS[2], tonumber(ARGV[6]))
     redis.call('PERSIST', list)
-    remember(KEYS[3 * user + 1], KEYS[3 * user + 2], events[user], records[user],
+    remember(KEYS[4 * user], KEYS[4 * user + 1], events[user], records[user],
       tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5])
+    if tonumber(ARGV[7]) > 0 then tell(KEYS[4 * user + 2], lines[user], ARGV[7]) end
   end
 end
 return new
 """
 )
 
-# KEYS: for each user: recent, touched
-# ARGV: recent kept, bytes kept of touched, bytes of one of it, life of both, then for each user: n events, then for
-#       each what `recent` keeps, what `touched` keeps
+# What the in-process store has committed to the database.
+# KEYS: for each user: recent, touched, outcomes
+# ARGV: recent kept, bytes kept of touched, bytes of one of it, life of both, life of outcomes (0: nothing is learned),
+#       then for each user: n events, then for each what `recent` keeps, what `touched` keeps, what the learner makes
+#       of it
 # Repeated: the events are there twice; they count once all the same.
 REMEMBER = (
-    _OURS
+    _NOW
+    + _OURS
     + _APPEND
     + _REMEMBER
+    + _OUTCOMES
     + """
-local arg = 5
-for key = 1, #KEYS, 2 do
-  local events, records = {}, {}
+local arg = 6
+for key = 1, #KEYS, 3 do
+  local events, records, lines = {}, {}, {}
   for i = 1, tonumber(ARGV[arg]) do
-    events[i], records[i] = ARGV[arg + 2 * i - 1], ARGV[arg + 2 * i]
+    events[i], records[i] = ARGV[arg + 3 * i - 2], ARGV[arg + 3 * i - 1]
+    if #ARGV[arg + 3 * i] > 0 then lines[#lines + 1] = ARGV[arg + 3 * i] end
   end
-  arg = arg + 1 + 2 * #events
+  arg = arg + 1 + 3 * #events
   remember(KEYS[key], KEYS[key + 1], events, records,
     tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+  if tonumber(ARGV[5]) > 0 then tell(KEYS[key + 2], lines, ARGV[5]) end
 end
 return 1
 """

@@ -64,13 +64,8 @@ def feed_endpoint(
 
         started = time.perf_counter()
         page = _page(endpoint, pattern, query, session, snapshot)
-        slate = ranking.rank(
-            serving.ranker,
-            viewers.read(snapshot, query.user_id, session.events),
-            page,
-            now=now,
-            seed=int(feed_id, 16),
-        )
+        viewer = viewers.read(snapshot, query.user_id, session.events)
+        slate = ranking.rank(serving.ranker, viewer, page, now=now, seed=int(feed_id, 16))
         metrics.feed_seconds[endpoint].observe(time.perf_counter() - started)
         metrics.feed(slate, size=query.size)
         if session.degraded:
@@ -85,6 +80,7 @@ def feed_endpoint(
                 at=time.time(),  # when it happened, also where the catalogue is served as on another day
                 items=served_items(snapshot, slate.slots),
                 origin=Origin(ranker=serving.ranker, events=session.events, request=page, now=now),
+                viewer=viewer,
             )
 
         _record(service, metrics, feed_id, record)

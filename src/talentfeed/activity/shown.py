@@ -1,0 +1,143 @@
+"""Writes down what the learner needs of a feed that went out: what its items were ranked by. docs/learning.md"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
+
+import numpy as np
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from talentfeed import impressions
+from talentfeed.activity import answers, codec, scripts
+from talentfeed.activity.outbox import ServedFeed
+from talentfeed.contracts import Activity, Floats, Kind, Policy, Pool, Snapshot
+from talentfeed.impressions import Impressions
+from talentfeed.lookup import rows_of
+from talentfeed.ranking import features, linucb
+from talentfeed.ranking.feed import moving_columns
+
+log = logging.getLogger(__name__)
+
+_POOL_NUMBERS = {pool.value: number for number, pool in enumerate(impressions.POOLS)}
+_VIDEO = int(Kind.VIDEO)
+_NO_FEATURES = np.zeros((0, 0), np.float32)
+_NOTHING_PREDICTED = np.zeros((0, len(impressions.BANDITS)), np.float32)
+LEAST_LIFE = 6 * 3600.0  # seconds that feeds wait for a learner that is away
+
+
+class ShownLog:
+    """One a process, beside its recorder. Only where something is learned: then a feed costs a little more."""
+
+    def __init__(self, redis: Redis, *, window: float) -> None:
+        """`window`: seconds after which what a client reports of an impression changes nothing any more."""
+        self._script = redis.register_script(scripts.SHOWN)
+        self._drained = f"shown-by:{uuid.uuid4().hex}"
+        self._window = window
+        self._drains = 0
+        self._fixed: tuple[Snapshot, Floats] | None = None
+        self._theta: tuple[Policy, Floats] | None = None
+        self._away = False
+        self.life = max(LEAST_LIFE, 4 * window)
+        self.kept = 0  # feeds
+        self.lost = 0  # feeds that nothing will be learned from
+
+    async def keep(self, feeds: Sequence[ServedFeed]) -> None:
+        """Store these feeds for the learner; until it is done: the number of the drain makes a repeat harmless."""
+        names, args, used = self._arguments(feeds)
+        pause = 0.05
+        while used:
+            try:
+                refused = int(await self._script(keys=names, args=args)) - 1
+            except (RedisError, OSError) as error:
+                if not answers.passes(error):
+                    log.exception("Redis refuses %d feeds that were to be learned from", used)
+                    self.lost += used
+                    return
+                if not self._away:
+                    self._away = True
+                    log.warning("Redis does not take impressions (%s); they wait in memory", answers.told(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 1.0)
+            else:
+                self._away = False
+                self.kept += used - max(refused, 0)
+                self.lost += max(refused, 0)
+                return
+
+    def _arguments(self, feeds: Sequence[ServedFeed]) -> tuple[list[str], list[str | bytes | int | float], int]:
+        self._drains += 1
+        names = [self._drained, impressions.WAITING, impressions.COUNTS]
+        args: list[str | bytes | int | float] = [self._drains, self._window, self.life]
+        used = 0
+        for feed in feeds:
+            if feed.origin is None or feed.viewer is None or not feed.items:
+                self.lost += 1
+                continue
+            try:
+                made = self.made(feed)
+                body, counts = impressions.encode(made), impressions.counts(made)
+            except Exception:
+                log.exception("Feed %s cannot be learned from", feed.feed_id)
+                self.lost += 1
+                continue
+            names.append(impressions.shown(feed.user_id))
+            args += (feed.user_id, feed.feed_id, counts, body)
+            used += 1
+        return names, args, used
+
+    def made(self, feed: ServedFeed) -> Impressions:
+        """A feed with the features that its videos were ranked by. It must have its origin and viewer."""
+        origin = feed.origin
+        assert origin is not None  # noqa: S101 - the caller looked
+        assert feed.viewer is not None  # noqa: S101
+        ranker, items = origin.ranker, feed.items
+        kinds = np.array([codec.KINDS[item.type] for item in items], np.uint8)
+        ids = np.array([item.id for item in items], np.int64)
+        x, predicted = _NO_FEATURES, _NOTHING_PREDICTED
+        videos = ids[kinds == _VIDEO]
+        if len(videos):
+            rows, _ = rows_of(ranker.snapshot.videos.id, videos)
+            whole = self._columns(ranker.snapshot)[rows]
+            whole[:, features.MOVING] = moving_columns(ranker, feed.viewer, rows, origin.now, int(feed.feed_id, 16))
+            x = whole.astype(np.float32)
+            predicted = impressions.prediction(x, self._thetas(ranker.policy))
+        return Impressions(
+            user_id=feed.user_id,
+            at=feed.at,
+            snapshot=ranker.snapshot.manifest.version,
+            policy=ranker.policy.version,
+            preset=ranker.preset.name,
+            kinds=kinds,
+            ids=ids,
+            pools=np.array([_POOL_NUMBERS[item.pool] for item in items], np.uint8),
+            probabilities=np.array([item.probability for item in items], np.float32),
+            features=x,
+            predicted=predicted,
+        )
+
+    def _columns(self, snapshot: Snapshot) -> Floats:
+        if self._fixed is None or self._fixed[0] is not snapshot:
+            self._fixed = (snapshot, np.asarray(snapshot.videos.features))
+        return self._fixed[1]
+
+    def _thetas(self, policy: Policy) -> Floats:
+        """(d, bandits)"""
+        if self._theta is None or self._theta[0] is not policy:
+            derived = [linucb.derive(policy.bandits[Pool(name)]).theta for name in impressions.BANDITS]
+            self._theta = (policy, np.stack(derived, axis=1))
+        return self._theta[1]
+
+
+def outcome(activity: Activity) -> bytes:
+    """A client's event as the learner reads it."""
+    assert activity.video_id is not None  # noqa: S101 - clients report of items
+    return impressions.line(
+        codec.KINDS[activity.item_type],
+        activity.video_id,
+        activity.event_type,
+        value=activity.value,
+        watch_ratio=activity.watch_ratio,
+        feed_id=activity.feed_id,
+    )
