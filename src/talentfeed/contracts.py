@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Indices = NDArray[np.int32]
+from talentfeed import evidence
+
+Floats = evidence.Floats
+Ints = evidence.Ints
+Indices = evidence.Indices
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 
@@ -177,6 +179,7 @@ class Snapshot:
     users: Users
     skills: Skills
     n_creators: int
+    signals: evidence.Signals | None = None  # None: built without
 
 
 # ---------------------------------------------------------------- who asks

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from talentfeed.contracts import Floats, Indices
-
+Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Indices = NDArray[np.int32]
 
 ITEM_SIGNALS = ("popularity_12h", "popularity_3d", "shown", "worth")  # columns of `Signals.items`
 VIEWER_SIGNALS = ("als", "co_view")  # what the viewer's own events add to a video
@@ -25,8 +26,22 @@ class Interactions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blend:
+    """A logistic model of `a viewer meets this video and likes it`: weights by signal, and the constants.
+
+    sigmoid(level + weights · signals) is the probability that a pair is one that was liked, and not one of the videos
+    drawn uniformly beside it in the fit.
+    """
+
+    warm: Mapping[str, float]  # with a history: ITEM_SIGNALS and VIEWER_SIGNALS
+    cold: Mapping[str, float]  # without: ITEM_SIGNALS
+    warm_level: float
+    cold_level: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """n = videos, f = factors, k = neighbours."""
+    """n = videos, f = factors, k = neighbours, u = users. Rows are those of the snapshot's videos and users."""
 
     items: Floats  # (n, len(ITEM_SIGNALS)) logarithms of popularity (two half-lives), of times shown, of mean reward
     prior: tuple[float, float]  # a and b of the beta prior of a video's mean reward
@@ -38,11 +53,6 @@ class Signals:
     neighbour: Indices  # (n, k) videos most often shown to the same viewers, nearest first
     closeness: Singles  # (n, k) 0 where they share no viewer
     apart: Floats  # (n,) mean closeness of a video to those that do not have it among their neighbours
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blend:
-    """Weights of a logistic model of `a viewer meets this video and likes it`, by signal."""
-
-    warm: Mapping[str, float]  # with a history: ITEM_SIGNALS and VIEWER_SIGNALS
-    cold: Mapping[str, float]  # without: ITEM_SIGNALS
+    event_start: Ints  # (u + 1,) where each user's events begin in `event_video`
+    event_video: Indices  # each user's newest distinct videos, newest first, at most HISTORY
+    blend: Blend

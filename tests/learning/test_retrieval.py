@@ -72,6 +72,8 @@ def test_without_a_history_the_cold_weights_rank() -> None:
         Blend(
             warm=dict.fromkeys((*ITEM_SIGNALS, *VIEWER_SIGNALS), 0.0),
             cold={**dict.fromkeys(ITEM_SIGNALS, 0.0), "popularity_3d": 2.0},
+            warm_level=0.0,
+            cold_level=0.0,
         ),
     )
     assert found.score(rows()) == pytest.approx(2.0 * found.signals.items[:, 1])
@@ -112,12 +114,34 @@ def test_nothing_liked_is_nothing_to_fit_on(signals: Signals) -> None:
 def test_a_logistic_regression_finds_the_weights_that_made_the_labels() -> None:
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(40_000, 2)), np.full((40_000, 1), 7.0)], axis=1)
+    x[:, 1] += 3.0  # a constant is told apart from a column's mean
     y = rng.random(40_000) < 1 / (1 + np.exp(1.0 - x @ [2.0, -0.5, 0.0]))
-    assert blend.logistic(x, y.astype(np.float64)).tolist() == pytest.approx([2.0, -0.5, 0.0], abs=0.06)
+    weights, level = blend.logistic(x, y.astype(np.float64))
+    assert weights.tolist() == pytest.approx([2.0, -0.5, 0.0], abs=0.06)
+    assert level == pytest.approx(-1.0, abs=0.1)
 
 
 def test_a_logistic_regression_of_what_can_be_told_apart_stays_finite() -> None:
     x = np.array([[0.0], [0.0], [1.0], [1.0]])
-    weights = blend.logistic(x, np.array([0.0, 0.0, 1.0, 1.0]))
-    assert np.isfinite(weights).all()
+    weights, level = blend.logistic(x, np.array([0.0, 0.0, 1.0, 1.0]))
+    assert np.isfinite([*weights, level]).all()
     assert weights[0] > 1
+
+
+def test_the_blend_s_probabilities_are_shares_of_what_it_was_fitted_on(signals: Signals) -> None:
+    found = fitted(signals)
+    for weights, level in ((found.warm, found.warm_level), (found.cold, found.cold_level)):
+        assert set(weights) >= set(ITEM_SIGNALS)
+        assert level < 0  # one was liked for each 30 drawn, less what of these was shown
+    user, video = built.newest(LOG.user, LOG.video, HISTORY)
+    columns = np.concatenate(
+        [
+            np.concatenate([signals.items.T, retrieval.viewer_columns(signals, video[user == u].astype(np.int64))])
+            for u in range(USERS)
+        ],
+        axis=1,
+    )
+    odds = found.warm_level + np.array([*found.warm.values()]) @ columns
+    cold = found.cold_level + np.array([*found.cold.values()]) @ columns[: len(ITEM_SIGNALS)]
+    for each in (odds, cold):
+        assert 0.005 < np.mean(1 / (1 + np.exp(-each))) < 0.2

@@ -48,18 +48,20 @@ def fit(
         labels.append(np.arange(len(chosen)) < len(liked))
         progress((number + 1) / len(users))
     x, y = np.concatenate(rows), np.concatenate(labels).astype(np.float64)
-    warm, cold = logistic(x, y), logistic(x[:, : len(ITEM_SIGNALS)], y)
+    (warm, warm_level), (cold, cold_level) = logistic(x, y), logistic(x[:, : len(ITEM_SIGNALS)], y)
     return Blend(
         warm=dict(zip((*ITEM_SIGNALS, *VIEWER_SIGNALS), warm.tolist(), strict=True)),
         cold=dict(zip(ITEM_SIGNALS, cold.tolist(), strict=True)),
+        warm_level=warm_level,
+        cold_level=cold_level,
     )
 
 
 def logistic(
     x: Floats,  # (rows, columns)
     y: Floats,  # (rows,) 0 or 1
-) -> Floats:
-    """Weights of a logistic regression with a free constant, which is left out, (columns,). Newton's method.
+) -> tuple[Floats, float]:
+    """Weights of a logistic regression, (columns,), and its constant, which is free. Newton's method.
 
     A column without spread gets 0.
     """
@@ -83,8 +85,8 @@ def logistic(
         if loss - new <= _SETTLED * abs(loss):
             break
         loss = new
-    weights: Floats = w[:-1] / spread
-    return weights
+    weights: Floats = np.where(flat, 0.0, w[:-1] / spread)
+    return weights, float(w[-1] - weights @ mean)
 
 
 def _loss(z: Floats, y: Floats, w: Floats, ridge: Floats) -> float:

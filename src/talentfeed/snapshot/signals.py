@@ -6,7 +6,8 @@ One thread, one seed: the same rows give the same bytes. Arrays in, arrays out; 
 import numpy as np
 
 from talentfeed.contracts import HISTORY, NO_DATE, SECONDS_PER_DAY, Floats, Indices, Ints
-from talentfeed.evidence import Interactions, Signals, Singles
+from talentfeed.evidence import Blend, Interactions, Signals, Singles
+from talentfeed.snapshot.weights import BLEND
 
 FAST, SLOW = 0.5, 3.0  # half-lives of popularity in days
 FACTORS = 64
@@ -19,7 +20,9 @@ _ROWS = 512  # of videos whose neighbours are looked for at once
 _LEAST, _MOST = 1.0, 10_000.0  # rows that the prior of a mean reward may weigh
 
 
-def build(log: Interactions, n_users: int, n_videos: int, *, clock: float, seed: int = 0) -> Signals:
+def build(
+    log: Interactions, n_users: int, n_videos: int, *, clock: float, blend: Blend = BLEND, seed: int = 0
+) -> Signals:
     """All signals of a catalogue as of a time, in seconds UTC."""
     shown = np.bincount(log.video, minlength=n_videos).astype(np.float64)
     rewarded: Floats = np.bincount(log.video, log.reward, minlength=n_videos).astype(np.float64)
@@ -36,6 +39,7 @@ def build(log: Interactions, n_users: int, n_videos: int, *, clock: float, seed:
     factors = als(log, n_users, n_videos, seed=seed)
     neighbour, closeness, apart = neighbours(log, n_users, n_videos)
     wide = factors.astype(np.float64)
+    user, video = newest(log.user, log.video, HISTORY)
     return Signals(
         items=items,
         prior=(a, b),
@@ -47,6 +51,9 @@ def build(log: Interactions, n_users: int, n_videos: int, *, clock: float, seed:
         neighbour=neighbour,
         closeness=closeness,
         apart=apart,
+        event_start=np.searchsorted(user, np.arange(n_users + 1)).astype(np.int64),
+        event_video=video,
+        blend=blend,
     )
 
 
