@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 DATA ?= ../shared/data
 # command:Debian package, of the servers that tests start on loopback
-SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server
+SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server promtool:prometheus
 WORKERS ?= 2
 
 .PHONY: help setup demo test sanitize test-data check format bench bench-kernel bench-flush bench-build bench-start bench-serve load soak requirements clean faults

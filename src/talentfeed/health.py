@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from talentfeed.connections import Stores
@@ -14,13 +15,22 @@ log = logging.getLogger(__name__)
 PROBE_SECONDS = 0.5  # that a store may take to answer
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a store said when it was last asked."""
+
+    up: bool
+    since: float  # since when it is so, seconds since 1970 UTC
+    seconds: float  # that the answer took, or the lack of one
+
+
 class Health:
     """Asks the stores, and remembers since when one does not answer."""
 
     def __init__(self, stores: Stores, live: LiveSnapshot[Any]) -> None:
         self._stores = stores
         self._live = live
-        self._down: dict[str, float] = {}  # store -> since when its probe fails
+        self.probes: dict[str, Probe] = {}  # by store
 
     async def report(self) -> dict[str, Any]:
         """What works, what is degraded and since when."""
@@ -29,7 +39,7 @@ class Health:
             "redis": await self._probe("redis", self._stores.redis.ping),
             "database": await self._probe("database", self._stores.activity_log.ping),
         }
-        since = dict(self._down)
+        since = {name: probe.since for name, probe in self.probes.items()}
         if (bastion := self._stores.bastion_state) is not None:
             stores["bastion"], since["bastion"] = bastion.kind, bastion.since
         wrong = {name: kind for name, kind in stores.items() if kind != "ok"}
@@ -60,13 +70,22 @@ class Health:
 
     async def _probe(self, part: str, ping: Callable[[], Any]) -> str:
         """`ok`, or the kind of fault; its text may name hosts and accounts, so that goes to the log alone."""
+        began = time.perf_counter()
+        kind = "ok"
         try:
             await asyncio.wait_for(ping(), timeout=PROBE_SECONDS)
         except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong
-            if part not in self._down:
-                self._down[part] = time.time()
-                log.warning("The %s does not answer: %s: %s", part, type(error).__name__, error)
-            return type(error).__name__
-        if self._down.pop(part, None) is not None:
-            log.info("The %s answers again", part)
-        return "ok"
+            kind = type(error).__name__
+            if self._up(part) is not False:
+                log.warning("The %s does not answer: %s: %s", part, kind, error)
+        else:
+            if self._up(part) is False:
+                log.info("The %s answers again", part)
+        up, seconds = kind == "ok", time.perf_counter() - began
+        since = self.probes[part].since if self._up(part) is up else time.time()
+        self.probes[part] = Probe(up, since, seconds)
+        return kind
+
+    def _up(self, part: str) -> bool | None:
+        """As it was when last asked; None: it never was."""
+        return self.probes[part].up if part in self.probes else None

@@ -5,9 +5,13 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from redis.exceptions import RedisError
+
+from talentfeed.activity import backlog
+from talentfeed.activity.backlog import Backlog
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.outbox import Outbox
@@ -20,7 +24,7 @@ from talentfeed.connections import Stores, check_bastion, open_stores, opened
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import SettingsError, SnapshotError, TalentFeedError
 from talentfeed.evaluation.replay import Replayer, ReplayReport
-from talentfeed.health import Health
+from talentfeed.health import PROBE_SECONDS, Health, Probe
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
 from talentfeed.ranking.presets import preset
 from talentfeed.ranking.record import VersionGoneError
@@ -35,6 +39,7 @@ OUTBOX_FEEDS = 10_000  # served feeds that may wait to be stored: at 1,000 a sec
 WARM_SECONDS = 3.0  # that a start waits for what clients reported before; later it is tried again beside the requests
 RETRY_SECONDS = 2.0
 REST_SECONDS = 5.0  # in which a start does nothing that can wait, such as importing what only writing needs
+LOOK_SECONDS = 5.0  # between looks at the stores; at first what can wait does not disturb a start
 STOP_SECONDS = 9.0  # from when a stop begins, for requests, storing and flushing: a host kills after ten
 
 
@@ -85,12 +90,18 @@ class Service:
         self.as_of = as_of
         self._tasks: list[asyncio.Task[None]] = []
         self._health = Health(stores, live)
+        self.backlog: Backlog | None = None
         self._stopping_since: float | None = None  # monotonic
 
     @property
     def serving(self) -> Serving[Ranker] | None:
         """What requests are answered from; None before there is a snapshot."""
         return self.live.serving
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """What each store said when it was last asked."""
+        return self._health.probes
 
     @property
     def bastion(self) -> Any:
@@ -118,12 +129,27 @@ class Service:
         if self.serving is None and self.settings.mysql_host is not None and self.settings.snapshot_url is None:
             self._tasks.append(asyncio.create_task(self._until_done(self._first_snapshot)))
         self._tasks.append(asyncio.create_task(self._prune(), name="pruner"))
+        self._tasks.append(asyncio.create_task(self._look_around(), name="watch"))
         if self.settings.reload_interval_seconds > 0:
             self._tasks.append(asyncio.create_task(self.live.reload_every(self.settings.reload_interval_seconds)))
 
     async def _prune(self) -> None:
         await asyncio.sleep(REST_SECONDS)
         await (await make_pruner(self.settings, self.stores)).run()
+
+    async def _look_around(self) -> None:
+        """Ask the stores how they are, for /metrics: probes, and how much waits. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._health.report()
+                async with asyncio.timeout(PROBE_SECONDS):
+                    self.backlog = await backlog.look(self.stores.redis)
+            except (RedisError, OSError, TimeoutError):
+                self.backlog = None  # the probe says so, in the log and to whoever asks
+            except Exception:
+                self.backlog = None
+                log.exception("Looking after the stores failed")
 
     async def _own_ledger(self) -> None:
         try:

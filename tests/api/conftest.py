@@ -18,6 +18,7 @@ from tests.contracts.backends import Backend
 from tests.ranking.factory import NOW, flow, make_snapshot, seen, user, video
 
 from talentfeed.activity import codec
+from talentfeed.activity.backlog import Backlog
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.quarantine import Quarantine
@@ -27,10 +28,12 @@ from talentfeed.api.app import create_app
 from talentfeed.contracts import Snapshot
 from talentfeed.demo import schema
 from talentfeed.errors import SnapshotError
+from talentfeed.health import Probe
 from talentfeed.ranking.feed import Ranker, initial_policy, prepare
 from talentfeed.ranking.presets import preset
 from talentfeed.settings import Settings
 from talentfeed.snapshot import bodies, store
+from talentfeed.snapshot.outcomes import Outcome
 from talentfeed.stores.database import ActivityLog, sqlite_url
 from talentfeed.stores.redis import open_redis
 from talentfeed.wiring import Service, make_replayer, wire
@@ -119,6 +122,7 @@ class Reloaded:
 class Reloads:
     reloads: int = 0
     failures: int = 0
+    built: Outcome | None = None
     build_error: object | None = None
     refused: object | None = None
     fetch_error: object | None = None
@@ -142,6 +146,8 @@ class LocalService:
         self.recorder = Recorder(self.redis, outbox=outbox, event_log=self.activity_log, rows=rows)
         self.flusher = Flusher(self.redis, self.activity_log, rows=rows)
         self.quarantine = Quarantine(self.redis)
+        self.probes: dict[str, Probe] = {}
+        self.backlog: Backlog | None = None
         self.replayer = make_replayer(
             settings,
             FeedsKept(self.redis, outbox=outbox),

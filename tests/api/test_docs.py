@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from tests.api.conftest import ADMIN_KEYS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+METRICS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```sh\n(.*?)```\n\n```json\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -65,11 +66,16 @@ def test_an_example_answers_as_the_page_says(client: TestClient, command: str, a
 
 
 def test_the_metrics_table_is_what_metrics_shows(client: TestClient) -> None:
-    table = PAGE[PAGE.index("## Metrics") :]
-    documented = dict(re.findall(r"^\| `(talentfeed_\w+)` \| (\w+) \|", table, re.MULTILINE))
-    shown = re.findall(r"^# TYPE (talentfeed_\w+) (\w+)$", client.get("/metrics").text, re.MULTILINE)
-    found = {name.removesuffix("_total"): kind for name, kind in shown if not name.endswith("_created")}
-    assert found == documented
+    documented = re.findall(r"^\| `(talentfeed_\w+)` \| (\w+) \| ([^|]*)\|", METRICS, re.MULTILINE)
+    client.post("/api/search/total", json={"user_id": 1})
+    text = client.get("/metrics").text
+    shown = re.findall(r"^# TYPE (talentfeed_\w+) (\w+)$", text, re.MULTILINE)
+    assert dict(shown) == {name: kind for name, kind, _ in documented}
+    assert len(shown) == len(documented)
+    labels = {name: set(listed.strip().split(", ")) - {""} for name, _, listed in documented}
+    for name, _, given in re.findall(r"^(talentfeed_\w+?)(_bucket|_sum|_count)?\{(.*)\} ", text, re.MULTILINE):
+        found = set(re.findall(r'(\w+)="', given)) - {"le"}
+        assert found == labels[name], name
 
 
 def test_every_path_is_on_the_page(client: TestClient) -> None:

@@ -107,6 +107,11 @@ class Recorder:
         if len(self._outbox) >= DRAIN:
             self._full.set()
 
+    @property
+    def unstored(self) -> int:
+        """Served feeds that wait to be stored."""
+        return len(self._outbox)
+
     async def start(self) -> None:
         """Begin to store what is served."""
         if self._task is None:

@@ -56,7 +56,7 @@ def activities_endpoint(service: Service, metrics: Metrics) -> Callable[[Request
             problem = Problem("activities", f"{len(events)} events", f"events that can be stored: {error}")
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, [problem]) from error
         for event in events:
-            metrics.activities.labels(event.event_type).inc()
+            metrics.activities[event.event_type].inc()
         return Response(
             msgspec.json.encode({"statusCode": 202, "body": {"accepted": accepted}}),
             status_code=HTTPStatus.ACCEPTED,

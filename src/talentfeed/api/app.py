@@ -1,5 +1,6 @@
 """The application: lifespan, middleware, routes. Everything it needs comes in by `create_app`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -68,11 +69,13 @@ def create_app(service: Service, siblings: Siblings | None = None) -> Applicatio
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
+        watching = asyncio.create_task(metrics.watch_loop(), name="loop lag")
         if siblings is not None:
             await siblings.start(metrics.text)
         try:
             yield
         finally:
+            watching.cancel()
             if siblings is not None:
                 await siblings.stop()
             await service.stop()

@@ -36,6 +36,7 @@ from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.record import Origin
 
 log = logging.getLogger(__name__)
+clock = time.perf_counter
 
 ENDPOINTS = ("total", "discover", "flow")
 _IDS_NAME = {"total": b"mix_ids", "discover": b"resume_ids", "flow": b"challenge_ids"}
@@ -58,18 +59,16 @@ def feed_endpoint(
         if serving is None:
             raise unavailable("snapshot", "there is none yet: the service is starting, or needs: talentfeed build")
         snapshot = serving.snapshot
+        asked = clock()
         session = await service.sessions.read(query.user_id, query.session_id, endpoint=endpoint)
+        answered = clock()
         now = service.clock()
         feed_id = uuid.uuid4().hex
-
-        started = time.perf_counter()
         page = _page(endpoint, pattern, query, session, snapshot)
         viewer = viewers.read(snapshot, query.user_id, session.events)
+        known = clock()
         slate = ranking.rank(serving.ranker, viewer, page, now=now, seed=int(feed_id, 16))
-        metrics.feed_seconds[endpoint].observe(time.perf_counter() - started)
-        metrics.feed(slate, size=query.size)
-        if session.degraded:
-            metrics.degraded.inc()
+        ranked = clock()
 
         def record() -> ServedFeed:
             return ServedFeed(
@@ -84,9 +83,14 @@ def feed_endpoint(
             )
 
         _record(service, metrics, feed_id, record)
-        return Response(
-            shape(snapshot, slate, session, endpoint=endpoint, feed_id=feed_id), media_type="application/json"
-        )
+        recorded = clock()
+        text = shape(snapshot, slate, session, endpoint=endpoint, feed_id=feed_id)
+        metrics.stages(asked, answered, known, ranked, recorded, clock())
+        metrics.feed_seconds[endpoint].observe(ranked - answered)
+        metrics.feed(slate, size=query.size, snapshot=snapshot, now=now)
+        if session.degraded:
+            metrics.degraded.inc()
+        return Response(text, media_type="application/json")
 
     serve_feed.__name__ = endpoint
     return serve_feed

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from talentfeed.activity.backlog import Backlog
     from talentfeed.activity.flush import FlushReport
     from talentfeed.activity.quarantine import Quarantine
     from talentfeed.activity.recorder import ServedFeed
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from talentfeed.ranking.explanation import Explanation
     from talentfeed.ranking.feed import Ranker
     from talentfeed.settings import Settings
+    from talentfeed.snapshot.outcomes import Outcome
 
 
 class Serving(Protocol):
@@ -38,8 +40,18 @@ class ActivityRecorder(Protocol):
     """Keeps what was served and what clients report."""
 
     @property
+    def recorded_feeds(self) -> int: ...
+    @property
     def lost_served(self) -> int:
         """Records of served items that had to be dropped."""
+
+    @property
+    def reported(self) -> int: ...
+    @property
+    def repeats(self) -> int: ...
+    @property
+    def unstored(self) -> int:
+        """Served feeds that are not in Redis yet."""
 
     def served(self, feed: "ServedFeed") -> None:
         """Take note of a feed. Never blocks."""
@@ -72,6 +84,10 @@ class ReloadCounters(Protocol):
     @property
     def failures(self) -> int: ...
     @property
+    def built(self) -> "Outcome | None":
+        """How the last build went; None where none was made from here."""
+
+    @property
     def build_error(self) -> object | None:
         """Why the last build came to nothing; None where it ended well."""
 
@@ -82,6 +98,20 @@ class ReloadCounters(Protocol):
     @property
     def fetch_error(self) -> object | None:
         """Why what is published elsewhere is not here."""
+
+
+class StoreProbe(Protocol):
+    """What a store said when it was last asked."""
+
+    @property
+    def up(self) -> bool: ...
+    @property
+    def since(self) -> float:
+        """Since when it is so, seconds since 1970 UTC."""
+
+    @property
+    def seconds(self) -> float:
+        """That the answer took, or the lack of one."""
 
 
 class BastionState(Protocol):
@@ -146,6 +176,14 @@ class Service(Protocol):
 
     @property
     def replayer(self) -> FeedReplayer: ...
+
+    @property
+    def probes(self) -> Mapping[str, StoreProbe]:
+        """By store; empty until they were first asked."""
+
+    @property
+    def backlog(self) -> "Backlog | None":
+        """How much waits in Redis, by the last look; None while it does not say."""
 
     @property
     def bastion(self) -> BastionState | None:

@@ -70,6 +70,7 @@ class LiveSnapshot(Generic[Ranker]):
         self._build_command = build_command
         self._building: asyncio.Task[None] | None = None
         self.serving: Serving[Ranker] | None = None
+        self.built: outcomes.Outcome | None = None  # how the last build went, whoever ran it
         self.build_error: Fault | None = None  # of the last build; the next one that ends well clears it
         self.refused: Fault | None = None  # why the published snapshot is not served
         self.fetch_error: Fault | None = None  # why what is published elsewhere is not here
@@ -140,7 +141,7 @@ class LiveSnapshot(Generic[Ranker]):
         """Take note of what the last build came to, whoever ran it, and of what hinders fetching."""
         built = outcomes.ask(self._folder, outcomes.BUILD)
         if built is not None and built.id != self._heard:
-            self._heard = built.id
+            self._heard, self.built = built.id, built
             if built.error is None:
                 self.build_error = None
             else:
