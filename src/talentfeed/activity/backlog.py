@@ -1,4 +1,4 @@
-"""How much waits in Redis: for whoever watches. Cheap however much it is: beyond `SAMPLE` users the rest is estimated."""
+"""How much waits in Redis: for whoever watches. Cheap however much: beyond `SAMPLE` users it is estimated."""
 
 import random
 from dataclasses import dataclass

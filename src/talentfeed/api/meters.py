@@ -44,7 +44,7 @@ class Spread:
         found, below = [], 0
         for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
             below += count
-            found.append((floatToGoString(bound), float(below)))
+            found.append((floatToGoString(bound), float(below)))  # type: ignore[no-untyped-call]
         return found
 
 

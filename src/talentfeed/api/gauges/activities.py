@@ -30,14 +30,10 @@ def collect(service: Service) -> Iterator[Metric]:
         "Since when the oldest activity waits to be flushed, since 1970 UTC",
         flusher.oldest_waiting,
     )
-    for name, text, number in (
-        ("waiting_users", "Users with activities that wait to be flushed", backlog and backlog.users),
-        (
-            "waiting_activities",
-            "Activities that wait to be flushed; beyond 500 users estimated",
-            backlog and backlog.activities,
-        ),
-        ("flushing_batches", "Batches that are being written, or were left behind", backlog and backlog.batches),
-        ("quarantined_now", "Activities in quarantine", backlog and backlog.quarantined),
+    for name, text, part in (
+        ("waiting_users", "Users with activities that wait to be flushed", "users"),
+        ("waiting_activities", "Activities that wait to be flushed; beyond 500 users estimated", "activities"),
+        ("flushing_batches", "Batches that are being written, or were left behind", "batches"),
+        ("quarantined_now", "Activities in quarantine", "quarantined"),
     ):
-        yield gauge(f"talentfeed_{name}", text, number)
+        yield gauge(f"talentfeed_{name}", text, None if backlog is None else float(getattr(backlog, part)))
