@@ -17,6 +17,7 @@ class Stores:
     """The connections, made but not yet used."""
 
     redis: Any
+    line: Any  # one of `stores.lines`, to the same Redis: for reading
     in_process: bool
     activity_log: Any  # a `stores.on_use.OnUse` of the `stores.database.ActivityLog`
     rows: Rows
@@ -108,7 +109,7 @@ def open_stores(settings: Settings, *, bastion: Any = None) -> Stores:
     `bastion`: one that there is already; its owner closes it. Raises SettingsError, BastionError.
     """
     from talentfeed.stores.on_use import OnUse
-    from talentfeed.stores.redis import open_redis
+    from talentfeed.stores.redis import line_of, open_redis
 
     own = make_bastion(settings) if bastion is None else None
     bastion = bastion or own
@@ -123,6 +124,7 @@ def open_stores(settings: Settings, *, bastion: Any = None) -> Stores:
     )
     return Stores(
         redis=redis,
+        line=line_of(redis),
         in_process=settings.redis_host is None,
         activity_log=OnUse(functools.partial(_open_activity_log, settings, bastion)),
         rows=Rows(

@@ -280,7 +280,7 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
             serving=lambda: live.serving.ranker if live.serving is not None else None,
         ),
         sessions=Sessions(
-            stores.redis, outbox=outbox, budget=None if stores.in_process else settings.session_budget_ms / 1000
+            stores.line, outbox=outbox, budget=None if stores.in_process else settings.session_budget_ms / 1000
         ),
         recorder=Recorder(
             stores.redis,

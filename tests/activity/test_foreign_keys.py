@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
+from tests.activity.conftest import SessionsMaker
 from tests.activity.parts import event_ids, feed, reported
 from tests.contracts.backends import strings
 from tests.contracts.platforms import Platform
@@ -11,9 +12,7 @@ from tests.contracts.platforms import Platform
 from talentfeed.activity import keys
 from talentfeed.activity.batches import Batches
 from talentfeed.activity.flush import Flusher
-from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
-from talentfeed.activity.sessions import Sessions
 from talentfeed.errors import StoreUnavailableError
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +61,9 @@ async def test_lists_are_kept_alive_beside_entries_that_are_no_users(recorder: R
     assert 4990 < await redis.ttl(keys.user_activity(7)) <= 5000
 
 
-async def test_served_feeds_beside_a_foreign_key_are_stored(recorder: Recorder, redis: Redis) -> None:
+async def test_served_feeds_beside_a_foreign_key_are_stored(
+    recorder: Recorder, redis: Redis, make_sessions: SessionsMaker
+) -> None:
     await redis.set(keys.user_activity(1), "another's")
     await redis.rpush(keys.session(2, "s1"), "another's")
     await redis.set(keys.shown_flows(3), "another's")
@@ -70,7 +71,7 @@ async def test_served_feeds_beside_a_foreign_key_are_stored(recorder: Recorder, 
         recorder.served(feed(user))
     await store(recorder)
     assert [await redis.llen(keys.user_activity(user)) for user in (2, 3, 4)] == [4, 4, 4]
-    sessions = Sessions(redis, outbox=Outbox(capacity=1), budget=5.0)
+    sessions = make_sessions()
     shown = [len((await sessions.read(user, "s1", endpoint="total")).shown) for user in (1, 2, 3, 4)]
     assert shown == [3, 0, 3, 3]
     assert recorder.lost_served == 4, "of user 1: the request and three views"
@@ -97,9 +98,9 @@ async def test_a_report_does_not_need_what_only_taste_needs(recorder: Recorder, 
     assert len(await strings(redis, keys.user_activity(7))) == 1
 
 
-async def test_a_session_of_another_type_leaves_other_reads_alone(redis: Redis) -> None:
+async def test_a_session_of_another_type_leaves_other_reads_alone(redis: Redis, make_sessions: SessionsMaker) -> None:
     await redis.rpush(keys.session(77, "s1"), "another's")
-    sessions = Sessions(redis, outbox=Outbox(capacity=1), budget=5.0)
+    sessions = make_sessions()
     found = await asyncio.gather(*(sessions.read(user, "s1", endpoint="total") for user in (77, 78)))
     assert not any(session.degraded for session in found)
     assert not (await sessions.read(78, "s1", endpoint="total")).degraded

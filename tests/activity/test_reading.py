@@ -13,6 +13,7 @@ from talentfeed.activity import keys
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
+from talentfeed.stores.redis import line_of
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +29,7 @@ async def client(redis_server: RedisServer) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def sessions(client: Redis) -> AsyncIterator[Sessions]:
-    sessions = Sessions(client, outbox=Outbox(capacity=100), rest=0.2)
+    sessions = Sessions(line_of(client), outbox=Outbox(capacity=100), rest=0.2)
     yield sessions
     await sessions.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from tests.activity.conftest import SessionsMaker
 from tests.activity.parts import AT, event_ids, feed, reported
 from tests.contracts.backends import Backend, strings
 from tests.contracts.platforms import Platform
@@ -16,7 +17,6 @@ from tests.contracts.platforms import Platform
 from talentfeed.activity import codec, keys, packed
 from talentfeed.activity.outbox import Outbox, ServedItem
 from talentfeed.activity.recorder import Recorder
-from talentfeed.activity.sessions import Sessions
 from talentfeed.contracts import Activity, Kind
 from talentfeed.errors import RowsRefusedError, StoreUnavailableError
 from talentfeed.stores.database import ActivityLog
@@ -305,14 +305,14 @@ async def test_in_process_a_repeat_is_stored_once_also_after_a_restart(
 
 
 async def test_in_process_events_are_warm_again_after_a_restart(
-    committing: Recorder, redis: Redis, activity_log: ActivityLog
+    committing: Recorder, redis: Redis, activity_log: ActivityLog, make_sessions: SessionsMaker
 ) -> None:
     before = time.time()
     await committing.report([reported(7, "a", video_id=1), reported(8, "b"), reported(7, "c", video_id=2)])
-    warm = await Sessions(redis, outbox=Outbox(capacity=1), budget=None).read(7, endpoint="total")
+    warm = await make_sessions().read(7, endpoint="total")
     await redis.flushall()
     assert await committing.warm([*await activity_log.recent_client_activities(before), "{"]) == 3
-    again = await Sessions(redis, outbox=Outbox(capacity=1), budget=None).read(7, endpoint="total")
+    again = await make_sessions().read(7, endpoint="total")
     assert again.events == warm.events
     assert [event.item_id for event in again.events] == [2, 1]
 

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 from redis.asyncio import Redis
+from tests.activity.conftest import SessionsMaker
 from tests.activity.parts import feed, reported
 from tests.contracts.backends import Backend
 
@@ -16,8 +17,6 @@ from talentfeed.contracts import Kind
 
 pytestmark = pytest.mark.anyio
 
-GENEROUS = 5.0  # seconds: these tests are about what is read, not how fast
-
 
 @pytest.fixture
 def outbox() -> Outbox:
@@ -25,8 +24,8 @@ def outbox() -> Outbox:
 
 
 @pytest.fixture
-def sessions(redis: Redis, outbox: Outbox) -> Sessions:
-    return Sessions(redis, outbox=outbox, budget=GENEROUS)
+def sessions(make_sessions: SessionsMaker, outbox: Outbox) -> Sessions:
+    return make_sessions(outbox)
 
 
 @pytest.fixture
@@ -34,8 +33,8 @@ def recorder(redis: Redis, outbox: Outbox) -> Recorder:
     return Recorder(redis, outbox=outbox)
 
 
-async def test_a_first_request_gets_a_session_id_of_milliseconds(redis: Redis, outbox: Outbox) -> None:
-    sessions = Sessions(redis, outbox=outbox, budget=GENEROUS, clock=lambda: 1_772_366_400.2509)
+async def test_a_first_request_gets_a_session_id_of_milliseconds(make_sessions: SessionsMaker) -> None:
+    sessions = make_sessions(clock=lambda: 1_772_366_400.2509)
     session = await sessions.read(1, endpoint="total")
     assert session.session_id == "1772366400250"
     assert not session.shown
@@ -128,9 +127,13 @@ async def read_until_back(sessions: Sessions) -> int:
 
 
 async def test_without_redis_a_feed_goes_on_with_what_this_process_remembers(
-    backend: Backend, recorder: Recorder, redis: Redis, outbox: Outbox, caplog: pytest.LogCaptureFixture
+    backend: Backend,
+    recorder: Recorder,
+    make_sessions: SessionsMaker,
+    outbox: Outbox,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    sessions = Sessions(redis, outbox=outbox, budget=GENEROUS, rest=0.05)
+    sessions = make_sessions(outbox, rest=0.05)
     recorder.served(feed(1, videos=[3], flows=[]))
     with caplog.at_level(logging.INFO, "talentfeed.activity"), backend.away():
         for _ in range(5):
@@ -143,4 +146,3 @@ async def test_without_redis_a_feed_goes_on_with_what_this_process_remembers(
     await read_until_back(sessions)
     with backend.away():
         assert (await sessions.read(1, "s1", endpoint="total")).degraded
-    await sessions.close()

@@ -12,6 +12,7 @@ from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.contracts import Activity, Event, Kind
 from talentfeed.stores.database import ActivityLog
+from talentfeed.stores.redis import line_of
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +28,11 @@ def views(items: range, *, user_id: int = 1) -> list[Activity]:
 
 
 async def read(redis: Redis) -> list[Event]:
-    return list((await Sessions(redis, outbox=Outbox(capacity=1), budget=5.0).read(1, endpoint="total")).events)
+    sessions = Sessions(line_of(redis), outbox=Outbox(capacity=1), budget=5.0)
+    try:
+        return list((await sessions.read(1, endpoint="total")).events)
+    finally:
+        await sessions.close()
 
 
 async def test_a_thousand_views_are_all_seen_newest_first_with_their_times(redis: Redis) -> None:

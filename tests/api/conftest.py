@@ -35,7 +35,7 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot import bodies, store
 from talentfeed.snapshot.outcomes import Outcome
 from talentfeed.stores.database import ActivityLog, sqlite_url
-from talentfeed.stores.redis import open_redis
+from talentfeed.stores.redis import line_of, open_redis
 from talentfeed.wiring import Service, make_replayer, wire
 
 ADMIN_KEYS = ("first-admin-key", "second-admin-key")
@@ -142,7 +142,7 @@ class LocalService:
         self.server = FakeServer(server_type="redis", version=(7, 0))
         self.redis = open_redis(host=None, server=self.server)
         self.activity_log = ActivityLog(sqlite_url(settings.embedded_database))
-        self.sessions = Sessions(self.redis, outbox=outbox, budget=None)
+        self.sessions = Sessions(line_of(self.redis), outbox=outbox, budget=None)
         self.recorder = Recorder(self.redis, outbox=outbox, event_log=self.activity_log, rows=rows)
         self.flusher = Flusher(self.redis, self.activity_log, rows=rows)
         self.quarantine = Quarantine(self.redis)

@@ -1,17 +1,18 @@
-"""Reading Redis for requests: all reads of a moment in one round trip, and none while Redis is away.
+"""Reading Redis for requests: within a budget of time, and not at all while Redis is away.
 
 What is judged is Redis, not this process: time in which the event loop was busy with something else does not count.
 """
 
 import asyncio
+import contextvars
+import functools
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -20,34 +21,48 @@ from talentfeed.activity import answers
 log = logging.getLogger(__name__)
 
 Command = tuple[str | int, ...]
+Found = list[Any] | Exception  # an answer a command, or the error of them all
 
-FLIGHTS = 4  # round trips at a time, so connections
-ASKS = 64  # reads in one round trip
 MISSES = 3  # in a row, after which Redis is away
-HASTE = 5  # after one miss the next gets this part of the budget
 SLICES = 10  # of a budget: an answer is given up after so many turns of the loop at least, however late they came
+HASTY_SLICES = 2  # after one miss the next gets this part of the budget
 FIRST_PROBE = 0.05  # seconds
+_NOBODYS = contextvars.Context()  # what concerns all requests is not told as the first one's
+
+
+class Line(Protocol):
+    """What leads to Redis. `stores.lines` has them."""
+
+    def ask(self, commands: Sequence[Command], told: Callable[[Found], None]) -> None:
+        """Returns at once; `told` is called once, later, unless the line is dropped before."""
+        ...
+
+    def drop(self) -> None:
+        """Let the connection go, and forget who waits for an answer on it."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class _Ask:
     commands: Sequence[Command]
     answer: asyncio.Future[list[Any] | None]
+    since: int  # slices that had gone by
 
 
 class Reads:
     """One an event loop. Redis counts as away once it refuses, or misses its budget several times in a row; then
     requests do without it at once, and a probe beside them tells when it is back."""
 
-    def __init__(self, redis: Redis, *, budget: float | None, rest: float) -> None:
-        """Seconds: `budget` that a round trip may take, None without limit; `rest` between probes, at most."""
-        self._redis = redis
-        self._budget = budget
+    def __init__(self, line: Line, *, budget: float | None, rest: float) -> None:
+        """Seconds: `budget` that an answer may take, None without limit; `rest` between probes, at most."""
+        self._line = line
+        self._slice = None if budget is None else budget / SLICES
         self._rest = rest
-        self._waiting: deque[_Ask] = deque()
-        self._flights: set[asyncio.Task[None]] = set()
-        self._given_up: set[asyncio.Future[Any]] = set()
-        self._due = False
+        self._pending: deque[_Ask] = deque()
+        self._gone_by = 0  # slices, while somebody waits
+        self._watch: asyncio.TimerHandle | None = None
         self._misses = 0
         self._probe: asyncio.Task[None] | None = None
         self.foreign = 0  # answers left out since a key holds something else than ours
@@ -59,94 +74,70 @@ class Reads:
 
     async def ask(self, *commands: Command) -> list[Any] | None:
         """An answer a command; None in place of one whose key is of another type. None at all: Redis is away."""
-        if self.away:
+        if self._probe is not None:
             return None
         loop = asyncio.get_running_loop()
-        ask = _Ask(commands, loop.create_future())
-        self._waiting.append(ask)
-        if not self._due:
-            self._due = True
-            loop.call_soon(self._dispatch)
+        ask = _Ask(commands, loop.create_future(), self._gone_by)
+        self._pending.append(ask)
+        if self._watch is None and self._slice is not None:
+            self._watch = loop.call_later(self._slice, self._look, context=_NOBODYS)
+        self._line.ask(commands, functools.partial(self._told, ask))
         return await ask.answer
 
     async def close(self) -> None:
         """End what is under way; reads that wait do without."""
-        tasks = [*self._flights, *([self._probe] if self._probe else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
-        self._drop_waiting()
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.wait([self._probe], timeout=1.0)
+        await self._line.close()
+        self._do_without()
 
-    # ------------------------------------------------------------ round trips
+    # ------------------------------------------------------------ answers
 
-    def _dispatch(self) -> None:
-        self._due = False
-        while self._waiting and len(self._flights) < FLIGHTS:
-            asks = [self._waiting.popleft() for _ in range(min(ASKS, len(self._waiting)))]
-            flight = asyncio.create_task(self._fly(asks), name="reads")
-            self._flights.add(flight)
-            flight.add_done_callback(self._landed)
+    def _told(self, ask: _Ask, found: Found) -> None:
+        if not ask.answer.done():  # else it was given up, and says nothing of how quick Redis is now
+            try:
+                answer = self._sound(found)
+            except (RedisError, OSError) as error:
+                ask.answer.set_result(None)
+                self._missed(error, ask.commands)
+            else:
+                self._misses = 0
+                ask.answer.set_result(answer)
+        self._forget_done()
 
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
-        self._dispatch()
-
-    async def _fly(self, asks: Sequence[_Ask]) -> None:
-        commands = [command for ask in asks for command in ask.commands]
-        found: list[Any] | None = None
-        try:
-            found = await self._answers(commands, self._budget if not self._misses else self._hurried)
-            self._misses = 0
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
-            self._missed(error, asks[0].commands)
-        except Exception as error:
-            log.exception("Reading sessions failed")
-            self._missed(error, asks[0].commands)
-        finally:  # also where it is cancelled: nobody waits for an answer that does not come
-            for ask in asks:
-                mine = None if found is None else [found.pop(0) for _ in ask.commands]
-                if not ask.answer.done():
-                    ask.answer.set_result(mine)
-
-    @property
-    def _hurried(self) -> float | None:
-        return None if self._budget is None else self._budget / HASTE
-
-    async def _answers(self, commands: Sequence[Command], budget: float | None) -> list[Any]:
-        """Raises RedisError, OSError, TimeoutError."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        found = await self._within(budget, pipeline.execute(raise_on_error=False))
+    def _sound(self, found: Found) -> list[Any]:
+        """Raises RedisError, OSError."""
+        if isinstance(found, Exception):
+            raise found
         for place, answer in enumerate(found):
-            if answers.is_wrong_type(answer):
+            if isinstance(answer, Exception):
+                if not answers.is_wrong_type(answer):
+                    raise answer
                 self.foreign += 1
                 found[place] = None
-            elif isinstance(answer, Exception):
-                raise answer
         return found
 
-    async def _within(self, budget: float | None, call: Awaitable[list[Any]]) -> list[Any]:
-        if budget is None:
-            return await call
-        answer = asyncio.ensure_future(call)
-        try:
-            for _ in range(SLICES):  # a slice that ends late counts as one all the same
-                await asyncio.wait([answer], timeout=budget / SLICES)
-                if answer.done():
-                    return answer.result()
-            raise TimeoutError(f"no answer within {budget:g} s")
-        finally:
-            if not answer.done():
-                answer.cancel()
-                self._given_up.add(answer)
-                answer.add_done_callback(self._forget)
+    def _forget_done(self) -> None:
+        pending = self._pending
+        while pending and pending[0].answer.done():
+            pending.popleft()
 
-    def _forget(self, answer: asyncio.Future[Any]) -> None:
-        self._given_up.discard(answer)
-        if not answer.cancelled():
-            answer.exception()  # looked at, so that asyncio does not complain
+    def _look(self) -> None:
+        """A slice has gone by; one that ends late counts as one all the same."""
+        assert self._slice is not None  # noqa: S101 - else nobody looks
+        self._gone_by += 1
+        self._forget_done()
+        while self._pending:
+            oldest, most = self._pending[0], HASTY_SLICES if self._misses else SLICES
+            if self._gone_by - oldest.since <= most:
+                break
+            self._pending.popleft()
+            if not oldest.answer.done():
+                oldest.answer.set_result(None)
+                self._missed(TimeoutError(f"no answer within {most * self._slice:g} s"), oldest.commands)
+        loop = asyncio.get_running_loop()
+        self._watch = loop.call_later(self._slice, self._look, context=_NOBODYS) if self._pending else None
 
     # ------------------------------------------------------------ away, and back
 
@@ -156,12 +147,13 @@ class Reads:
         if self.away or (slow and self._misses < MISSES):
             return
         log.warning("Redis does not answer (%s); feeds go on without sessions", answers.told(error))
-        self._probe = asyncio.create_task(self._until_back(commands), name="redis-probe")
-        self._drop_waiting()
+        self._probe = asyncio.create_task(self._until_back(commands), name="redis-probe", context=_NOBODYS)
+        self._line.drop()
+        self._do_without()
 
-    def _drop_waiting(self) -> None:
-        while self._waiting:
-            ask = self._waiting.popleft()
+    def _do_without(self) -> None:
+        while self._pending:
+            ask = self._pending.popleft()
             if not ask.answer.done():
                 ask.answer.set_result(None)
 
@@ -173,10 +165,21 @@ class Reads:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, self._rest)
                 try:
-                    await self._answers(commands, self._budget)
-                except (RedisError, OSError):
+                    self._sound(await self._answered(commands))
+                except (RedisError, OSError):  # TimeoutError is an OSError
+                    self._line.drop()
                     continue
                 break
         finally:
             self._probe, self._misses = None, 0
         log.info("Redis answers again after %.1f s; feeds have their sessions back", time.monotonic() - began)
+
+    async def _answered(self, commands: Sequence[Command]) -> Found:
+        """Raises TimeoutError."""
+        answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self._line.ask(commands, lambda found: None if answer.done() else answer.set_result(found))
+        for _ in range(SLICES):
+            await asyncio.wait([answer], timeout=self._slice)
+            if answer.done():
+                return answer.result()
+        raise TimeoutError

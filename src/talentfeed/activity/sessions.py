@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from redis.asyncio import Redis
 
 from talentfeed.activity import codec, keys, packed
 from talentfeed.activity.outbox import Item, Outbox, ServedFeed
-from talentfeed.activity.reading import Command, Reads
+from talentfeed.activity.reading import Command, Line, Reads
 from talentfeed.contracts import Event, Ints, Kind
 
 RECENT = 200  # client events of a viewer that are kept and read
@@ -36,7 +35,7 @@ class Sessions:
 
     def __init__(
         self,
-        redis: Redis,
+        line: Line,
         *,
         outbox: Outbox,
         budget: float | None = 0.25,
@@ -46,7 +45,7 @@ class Sessions:
         """`budget`: seconds that Redis may take for a read, None without limit (in-process); `rest`: between probes of
         a Redis that is away. `clock`: wall time, never as-of: it makes session ids."""
         self._outbox = outbox
-        self._reads = Reads(redis, budget=budget, rest=rest)
+        self._reads = Reads(line, budget=budget, rest=rest)
         self._clock = clock
         self._skipped = 0
         self.degraded_reads = 0

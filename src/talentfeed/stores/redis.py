@@ -10,6 +10,8 @@ from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as LostError
 
+from talentfeed.stores.lines import Address, ClientLine, DirectLine
+
 if TYPE_CHECKING:
     from fakeredis import FakeServer
 
@@ -63,7 +65,7 @@ def open_redis(
             "ssl_ca_certs": str(ssl_ca) if ssl_ca else None,
         }
     at_host, at_port = dial or (host, port)
-    client = Redis(
+    client = Client(
         host=at_host,
         port=at_port,
         db=db,
@@ -77,7 +79,19 @@ def open_redis(
     )
     kind: type[Connection] = _TlsConnection if tls else _PlainConnection
     client.connection_pool.connection_class = _verifying(host) if tls and dial is not None else kind
+    client.address = Address(host=host, port=port, db=db, password=password, tls=bool(tls), ssl_ca=ssl_ca, dial=dial)
     return client
+
+
+def line_of(client: Redis) -> DirectLine | ClientLine:
+    """What reads from the same store as a client that `open_redis` made, more quickly."""
+    return DirectLine(client.address) if isinstance(client, Client) else ClientLine(client)
+
+
+class Client(Redis):
+    """Knows the address of its server."""
+
+    address: Address
 
 
 class _Ours:
