@@ -1,6 +1,7 @@
 """What /metrics tells is true, well formed, and the same thing from one worker and from several."""
 
 import asyncio
+import random
 import re
 import subprocess
 import time
@@ -141,6 +142,22 @@ def test_the_service_looks_around_by_itself(wired: WiredMaker, monkeypatch: pyte
         shown("talentfeed_waiting_users", lambda found: found == {"": 1})
         shown("talentfeed_waiting_activities", lambda found: found == {"": 25})
         check(client.get("/metrics").text)
+
+
+def test_a_stop_that_meets_a_look_ends_it(wired: WiredMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("talentfeed.wiring.LOOK_SECONDS", 0.0)
+
+    async def run() -> None:
+        service = wired()
+        for _ in range(20):
+            task = asyncio.create_task(service._look_around())
+            await asyncio.sleep(random.uniform(0.0, 0.02))
+            task.cancel()
+            done, _ = await asyncio.wait([task], timeout=60)
+            assert done
+        await service.stores.close()
+
+    asyncio.run(run())
 
 
 def test_the_backlog_is_exact_while_it_is_small_and_estimated_beyond() -> None:
