@@ -212,6 +212,7 @@ class Viewer:
     influence: float  # log1p(degree)/10
     seen_videos: Indices  # rows of videos, distinct, newest interaction first
     seen_flows: Indices  # rows of flows, distinct, newest first
+    evidence: Indices  # rows of videos, distinct, newest first, at most HISTORY: what the blend is read from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,11 +243,21 @@ class BanditState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Impressions and rewards by video. m = videos counted."""
+
+    id: Ints  # (m,) ascending
+    shown: Floats  # (m,)
+    rewarded: Floats  # (m,) sums of rewards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What ranks: the learned state of each learning pool, under a name that a feed's record keeps."""
 
     version: str
-    bandits: Mapping[Pool, BanditState]  # popular, affinity, fresh
+    bandits: Mapping[Pool, BanditState]  # of each pool that has one of its own; see `Preset.bandit_of`
+    counts: Counts | None = None  # what came of each video since this policy's line began
 
 
 class Slot(NamedTuple):

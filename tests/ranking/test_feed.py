@@ -18,7 +18,7 @@ CLASSIC = preset("classic")
 
 
 def test_the_classic_preset_is_the_table() -> None:
-    assert set(PRESETS) == {"classic"}
+    assert set(PRESETS) == {"classic", "learned"}
     table = {
         Pool.POPULAR: (1.5, 0.8, 110, 220),
         Pool.AFFINITY: (1.8, 1.0, 170, 170),

@@ -20,7 +20,7 @@ from talentfeed.ranking.explanation import (
     ViewerSummary,
     Weight,
 )
-from talentfeed.ranking.feed import LEARNING, Ranker, flow_scores, video_scores
+from talentfeed.ranking.feed import LEARNING, Ranker, flow_scores, retrieved, video_scores
 from talentfeed.ranking.parts import ScoreParts
 from talentfeed.ranking.record import FeedRecord, Replay
 from talentfeed.ranking.standing import REASONS, Rules, Standing
@@ -81,6 +81,7 @@ class _Offer:
         *,
         size: int | None,
         misses: str | None = None,  # name of the filter
+        retrieved: Ints | None = None,  # rows that are scored; None: all
         tier: Ints | None = None,  # (n,) ordered by before the score
     ) -> None:
         self.pool, self.scores, self.suits, self.tier = pool, scores, suits, tier
@@ -88,12 +89,16 @@ class _Offer:
         order = np.lexsort((rows, -scores) if tier is None else (rows, -scores, tier))
         self.order: Ints = order[suits[order]]  # best first
         listed = self.order[kept[self.order]]
+        removed = {} if misses is None else {misses: int((kept & ~suits).sum())}
+        if retrieved is not None:
+            removed["retrieval"] = len(listed) - len(retrieved)
+            listed = listed[np.isin(listed, retrieved)]
         self.shortlist: Ints = listed if size is None else listed[:size]
         self.rank = np.empty(len(scores), np.int64)
         self.rank[order] = rows
         self.counts = PoolCandidates(
             meaning=sentences.POOLS[pool],
-            removed={} if misses is None else {misses: int((kept & ~suits).sum())},
+            removed=removed,
             candidates=len(listed),
             shortlist=len(self.shortlist),
         )
@@ -118,15 +123,23 @@ def _offers(
     if Kind.VIDEO in rules.kinds:
         videos = ranker.snapshot.videos
         scores = video_scores(ranker, viewer, now, seed)
+        scored = retrieved(ranker, viewer, request, now)
         suits: Mapping[Pool, tuple[Bools, str | None]] = {
             Pool.POPULAR: (np.asarray(videos.features)[:, 12] > 0, "quality_gate"),
             Pool.AFFINITY: (np.ones(len(videos.id), np.bool_), None),
             Pool.FRESH: (rules.new, "not_new"),
         }
         for pool in LEARNING:
-            size = ranker.preset.of(pool).shortlist
             may, misses = suits[pool]
-            offers[pool] = _Offer(pool, scores[pool], may, kept[Kind.VIDEO], size=size, misses=misses)
+            offers[pool] = _Offer(
+                pool,
+                scores[pool],
+                may,
+                kept[Kind.VIDEO],
+                size=ranker.preset.of(pool).shortlist,
+                misses=misses,
+                retrieved=None if scored is None else scored[pool],
+            )
     if Kind.FLOW in rules.kinds:
         creator, alone = ranker.snapshot.flows.creator, request.endpoint == "flow"
         offers[Pool.FLOW] = _Offer(

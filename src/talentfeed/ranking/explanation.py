@@ -52,7 +52,7 @@ class PoolCandidates:
     """What a pool made of what was left."""
 
     meaning: str
-    removed: Mapping[str, int]  # by its own filter: quality_gate, not_new
+    removed: Mapping[str, int]  # by its own filter: quality_gate, not_new, retrieval
     candidates: int
     shortlist: int  # of them, those that a place can be drawn from
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from talentfeed.contracts import FeedRequest, Floats, Ints, Kind, Policy, Pool, Slate, Snapshot, Viewer
 from talentfeed.errors import PatternError, PolicyError
-from talentfeed.ranking import board, features, linucb, native, sound
+from talentfeed.ranking import board, features, learned, linucb, native, sound
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.catalogue import Arranged
 from talentfeed.ranking.kernel import Kernel
-from talentfeed.ranking.presets import Preset
+from talentfeed.ranking.learned import Learned
+from talentfeed.ranking.presets import Preset, preset
 
 _KINDS = {"total": (Kind.VIDEO, Kind.FLOW), "discover": (Kind.VIDEO,), "flow": (Kind.FLOW,)}
 LEARNING = native.LEARNING
@@ -31,28 +32,52 @@ class Ranker:
     kernel: Kernel
 
 
-def initial_policy() -> Policy:
+def initial_policy(preset: Preset = preset("classic")) -> Policy:  # noqa: B008  # immutable
     """The policy that nothing was learned for: version `initial`."""
-    return Policy(version="initial", bandits={pool: linucb.initial() for pool in LEARNING})
+    fresh = linucb.initial() if preset.learned is None else learned.initial(preset.learned)
+    return Policy(version="initial", bandits=dict.fromkeys(preset.bandits, fresh))
 
 
-def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: float | None = None) -> Ranker:
+def prepare(
+    snapshot: Snapshot,
+    policy: Policy,
+    preset: Preset,
+    *,
+    epsilon: float | None = None,
+    before: Ranker | None = None,
+) -> Ranker:
     """Derive once what does not depend on the request. `epsilon` stands in for the preset's.
 
+    `before`: a ranker; where it is of the same snapshot, what depends on that alone is taken over.
     Raises PolicyError if a pool's bandit is missing or damaged, or epsilon is no share; SnapshotError if the snapshot
-    is damaged; KernelMissingError if the kernel is not compiled.
+    is damaged, or lacks the signals that the preset needs; KernelMissingError if the kernel is not compiled.
     """
     share = preset.epsilon if epsilon is None else epsilon
     if not 0.0 <= share <= 1.0:
         raise PolicyError(f"epsilon {share}: the share of exploration is between 0 and 1")
-    missing = [pool for pool in LEARNING if pool not in policy.bandits]
+    missing = [pool for pool in preset.bandits if pool not in policy.bandits]
     if missing:
         raise PolicyError(f"policy {policy.version}: no bandit for {', '.join(missing)}; start from the initial policy")
-    sound.check(snapshot)
+    known = before is not None and before.snapshot is snapshot
+    if not known:
+        sound.check(snapshot)
     fixed = np.asarray(snapshot.videos.features)
     most_influence = viewers.influence(int(np.diff(snapshot.users.connection_start).max(initial=0)))
-    arranged = Arranged.of(snapshot)
-    boards = {
+    arranged = before.kernel.arranged if before is not None and known else Arranged.of(snapshot)
+    single: Learned | None = None
+    boards: dict[Pool, board.Board] = {}
+    if preset.learned is not None:
+        single = Learned.of(snapshot, policy.bandits[Pool.AFFINITY], policy.counts, preset)
+    else:
+        boards = _boards(arranged, fixed, policy, preset, most_influence)
+    kernel = Kernel(arranged, boards, single, preset, epsilon=share, most_influence=most_influence)
+    return Ranker(snapshot=snapshot, policy=policy, preset=preset, epsilon=share, kernel=kernel)
+
+
+def _boards(
+    arranged: Arranged, fixed: Floats, policy: Policy, preset: Preset, most_influence: float
+) -> dict[Pool, board.Board]:
+    return {
         pool: board.board(
             arranged,
             pool,
@@ -66,8 +91,6 @@ def prepare(snapshot: Snapshot, policy: Policy, preset: Preset, *, epsilon: floa
         )
         for pool in LEARNING
     }
-    kernel = Kernel(arranged, boards, preset, epsilon=share, most_influence=most_influence)
-    return Ranker(snapshot=snapshot, policy=policy, preset=preset, epsilon=share, kernel=kernel)
 
 
 def rank(
@@ -108,8 +131,19 @@ def video_scores(ranker: Ranker, viewer: Viewer, now: float, seed: int) -> dict[
     return found
 
 
+def retrieved(ranker: Ranker, viewer: Viewer, request: FeedRequest, now: float) -> dict[Pool, Ints] | None:
+    """The rows of each learning pool that are scored for a request; None where all candidates are."""
+    if not ranker.kernel.learned:
+        return None
+    asked = ranker.kernel.ask(viewer, request, (Kind.VIDEO,), now=now, seed=0)
+    asked.candidates()
+    found = asked.retrieved()
+    asked.leave()
+    return found
+
+
 def moving_columns(ranker: Ranker, viewer: Viewer, rows: Sequence[int] | Ints, now: float, seed: int) -> Floats:
-    """The columns `features.MOVING` of some videos, (rows, 7)."""
+    """The columns `features.MOVING` of some videos, (rows, 7); under `learned` all features, scaled, (rows, 20)."""
     asked = ranker.kernel.look(viewer, now=now, seed=seed)
     found = asked.moving(np.asarray(rows, np.int64))
     asked.leave()

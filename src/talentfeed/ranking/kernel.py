@@ -11,6 +11,7 @@ from talentfeed.errors import PolicyError, RequestMisfitError
 from talentfeed.ranking import board, features, native
 from talentfeed.ranking.board import Board
 from talentfeed.ranking.catalogue import Arranged
+from talentfeed.ranking.learned import Learned
 from talentfeed.ranking.presets import Preset
 
 _PLACES = CREATOR_WINDOW - 1
@@ -22,7 +23,7 @@ _KINDS = (Kind.VIDEO, Kind.FLOW)
 _POOLS = native.POOLS
 _SLOT = tuple.__new__  # of a Slot: its own constructor takes twice as long
 _NO_ROWS = np.zeros(0, np.int32)
-_LISTS = ("skills", "tokens", "cities", "connections", "seen videos", "seen flows", "shown flows")
+_LISTS = ("skills", "tokens", "cities", "connections", "seen videos", "seen flows", "shown flows", "evidence")
 _NOTHING = FeedRequest(
     endpoint="total",
     pattern=(),
@@ -40,12 +41,16 @@ class Kernel:
         self,
         arranged: Arranged,
         boards: Mapping[Pool, Board],
+        learned: Learned | None,
         preset: Preset,
         *,
         epsilon: float,
         most_influence: float,
     ) -> None:
-        """Raises KernelMissingError, and PolicyError for a preset with shortlists out of bounds or negative noise."""
+        """`learned` takes the boards' place.
+
+        Raises KernelMissingError, and PolicyError for a preset with shortlists out of bounds or negative noise.
+        """
         self.library = native.library()
         for pool in native.LEARNING:
             if not 0 < preset.of(pool).shortlist <= native.MOST_LISTED:
@@ -55,15 +60,20 @@ class Kernel:
         self.catalogue = c = native.Catalogue()
         arranged.point(c)
         for number, pool in enumerate(native.LEARNING):
-            boards[pool].point(c.boards[number])
+            c.boards[number].size = preset.of(pool).shortlist
+            if pool in boards:
+                boards[pool].point(c.boards[number])
+        if learned is not None:
+            learned.point(c.learned)
         c.first = _FIRST
         c.since, c.most_influence = board.since(arranged), most_influence
         c.feature_noise, c.epsilon = preset.feature_noise, epsilon
         c.flow_noise, c.flow_recency, c.flow_size = preset.flow.noise, preset.flow.recency, preset.flow.shortlist
         self.epoch, self.at = arranged.epoch, native.pointer(native.place(c))
-        self._alive = (arranged, boards)
+        self.arranged, self._alive = arranged, (boards, learned)
+        self.learned = learned is not None
         self._fresh = arranged.fresh()
-        self._sizes = [*(boards[pool].weights.shortlist for pool in native.LEARNING), max(c.n_flows, c.flow_size)]
+        self._sizes = [*(preset.of(pool).shortlist for pool in native.LEARNING), max(c.n_flows, c.flow_size)]
         self._desks: list[native.Desk] = []
 
     def ask(
@@ -125,21 +135,22 @@ class Asked:
             viewer.seen_videos,
             viewer.seen_flows,
             request.shown_flows,
+            viewer.evidence,
             _recent(request.recent_creators) if request.recent_creators else _NO_ROWS,
         )
         counts = tuple(map(len, lists))
         whole = np.concatenate(lists, dtype=np.int32, casting="same_kind")
         starts = accumulate(counts, lambda at, n: at + 4 * n, initial=native.address(whole))
-        skills, tokens, cities, connections, seen_videos, seen_flows, shown, recent, _ = starts
+        skills, tokens, cities, connections, seen_videos, seen_flows, shown, evidence, recent, _ = starts
         excluded = np.ascontiguousarray(request.excluded_ids, np.int64)
         weights = np.ascontiguousarray(viewer.skill_weights, np.float64)
         if len(weights) != len(viewer.skills):
             raise RequestMisfitError(f"a viewer of {len(viewer.skills)} skills with {len(weights)} weights")
         desk.pack(
-            *(skills, tokens, cities, connections, seen_videos, seen_flows, shown),
+            *(skills, tokens, cities, connections, seen_videos, seen_flows, shown, evidence),
             *(native.address(weights), native.address(excluded), recent, pattern_at),
-            *counts[:7],
-            *(len(excluded), counts[7] // 2, len(self._plan), viewer.has_skills),
+            *counts[:8],
+            *(len(excluded), counts[8] // 2, len(self._plan), viewer.has_skills),
             *(Kind.VIDEO in kinds, Kind.FLOW in kinds, kinds == (Kind.FLOW,), prune),
             *native.split(seed),
             *native.split(seed if draw_seed is None else draw_seed),
@@ -165,7 +176,15 @@ class Asked:
 
     def video_pools(self) -> None:
         """The shortlists of the pools that learn."""
-        self._library.talentfeed_shortlists(*self._at)
+        if self._kernel.learned:
+            self._library.talentfeed_learned_shortlists(*self._at)
+        else:
+            self._library.talentfeed_shortlists(*self._at)
+
+    def retrieved(self) -> dict[Pool, Ints]:
+        """Under `learned`, after `candidates`: the rows of each pool that are scored, by the blend, best first."""
+        self._library.talentfeed_retrieve(*self._at)
+        return {pool: self._desk.retrieved(pool) for pool in native.LEARNING}
 
     def flow_pool(self) -> None:
         """The flows' shortlist."""
@@ -190,6 +209,11 @@ class Asked:
         """A shortlist's rows and scores, best first."""
         return self._desk.listed(pool)
 
+    def likely(self) -> Floats:
+        """Under `learned`: log-odds by the blend that the viewer likes each video."""
+        self._library.talentfeed_likely(*self._at)
+        return self._desk.likely
+
     @property
     def looked(self) -> int:
         """How many scores `video_pools` has taken."""
@@ -198,18 +222,29 @@ class Asked:
     def scores(self, pool: Pool) -> Floats:
         """Of every video in a learning pool."""
         found = np.empty(self._kernel.catalogue.n_videos)
+        if self._kernel.learned:
+            self._library.talentfeed_likely(*self._at)
+            self._library.talentfeed_learned_scores(*self._at, native.pointer(native.address(found)))
+            return found
         number = native.whole(native.LEARNING.index(pool))
         self._library.talentfeed_scores(*self._at, number, native.pointer(native.address(found)))
         return found
 
     def moving(self, rows: Ints) -> Floats:
-        """The columns that move, of some videos. Raises IndexError where one is not there."""
+        """The columns that move, of some videos; under `learned` all features.
+
+        Raises IndexError where one is not there.
+        """
         if len(rows) and not 0 <= rows.min() <= rows.max() < self._kernel.catalogue.n_videos:
             raise IndexError(f"rows {rows.min()}..{rows.max()} of {self._kernel.catalogue.n_videos} videos")
-        found = np.empty((len(rows), native.N_MOVING))
+        found = np.empty((len(rows), native.N_SCALED if self._kernel.learned else native.N_MOVING))
         rows = np.ascontiguousarray(rows, np.int64)
         at, to = native.pointer(native.address(rows)), native.pointer(native.address(found))
-        self._library.talentfeed_moving(*self._at, at, native.whole(len(rows)), to)
+        if self._kernel.learned:
+            self._library.talentfeed_likely(*self._at)
+            self._library.talentfeed_scaled(*self._at, at, native.whole(len(rows)), to)
+        else:
+            self._library.talentfeed_moving(*self._at, at, native.whole(len(rows)), to)
         return found
 
     def flow_scores(self) -> Floats:

@@ -22,6 +22,7 @@ from talentfeed.errors import KernelMissingError
 SOURCES = Path(__file__).parent / "native"
 LIBRARY = Path(__file__).parent / "_kernel.so"
 LANES, N_MOVING = 8, 7
+N_SCALED, MOST_FACTORS = 20, 128
 _WAY_OUT = "Run:  make setup   (or, in a checkout with its packages installed:  python hatch_build.py)"
 MOST_LISTED = 1024  # places on a shortlist that is drawn from
 POOLS = (Pool.POPULAR, Pool.AFFINITY, Pool.FRESH, Pool.FLOW, Pool.EXPLORE)  # by their numbers on the C side
@@ -86,6 +87,20 @@ class Board(_Struct):
     ]
 
 
+class Learned(_Struct):
+    _fields_: ClassVar = [
+        *((name, _I) for name in ("on", "n_factors", "n_near")),
+        *((name, _P) for name in ("factors", "gram", "warm", "cold", "apart", "near", "closeness", "fixed")),
+        *((name, _D) for name in ("confidence", "als", "co_view")),
+        ("scale", _D * N_MOVING),
+        ("theta", _D * N_SCALED),
+        ("root", _D * N_SCALED * N_SCALED),
+        ("alpha", _D),
+        ("beta_variance", _D),
+        ("most", _I * len(LEARNING)),
+    ]
+
+
 class Postings(_Struct):
     _fields_: ClassVar = [("start", _P), ("entries", _P)]
 
@@ -104,6 +119,7 @@ class Catalogue(_Struct):
         ("flow_size", _I),
         ("first", _I),
         ("boards", Board * len(LEARNING)),
+        ("learned", Learned),
     ]
 
 
@@ -111,10 +127,10 @@ class Request(_Struct):
     _fields_: ClassVar = [
         *((name, _P) for name in ("skills", "tokens", "cities", "connections")),
         ("seen", _P * 2),
-        *((name, _P) for name in ("shown_flows", "skill_weights", "excluded", "recent", "pattern")),
+        *((name, _P) for name in ("shown_flows", "evidence", "skill_weights", "excluded", "recent", "pattern")),
         *((name, _I) for name in ("n_skills", "n_tokens", "n_cities", "n_connections")),
         ("n_seen", _I * 2),
-        *((name, _I) for name in ("n_shown", "n_excluded", "n_recent", "n_slots", "has_skills")),
+        *((name, _I) for name in ("n_shown", "n_evidence", "n_excluded", "n_recent", "n_slots", "has_skills")),
         ("wants", _I * 2),
         *((name, _I) for name in ("only_flows", "prune")),
         ("seed", _U * 2),
@@ -123,7 +139,7 @@ class Request(_Struct):
     ]
 
 
-_REQUEST = struct.Struct("=11Q15q4Q3d")
+_REQUEST = struct.Struct("=12Q16q4Q3d")
 
 
 class Room(_Struct):
@@ -137,6 +153,9 @@ class Room(_Struct):
         ("shares", _P * 3),
         ("failing", _P),
         *((name, _P) for name in ("fresh", "shown", "used")),
+        *((name, _P) for name in ("near", "likely")),
+        ("retrieved", _P * len(LEARNING)),
+        ("n_retrieved", _I * len(LEARNING)),
         ("fresh_from", _I),
         ("listed", _P * 4),
         ("n_listed", _I * 4),
@@ -178,15 +197,18 @@ def library() -> ctypes.PyDLL:
     compiled_from = (ctypes.c_char * 64).in_dll(found, "talentfeed_source").value
     if SOURCES.is_dir() and compiled_from != digest().encode():
         raise KernelMissingError(f"{LIBRARY} was compiled from another source than {SOURCES}. {_WAY_OUT}")
-    sizes = (_I * 9)()
+    sizes = (_I * 10)()
     found.talentfeed_sizes(sizes)
     here = [dtype.itemsize for dtype in (VIDEO, FLOW, FIXED, GLANCE)] + [
-        ctypes.sizeof(kind) for kind in (Board, Catalogue, Request, Room)
+        ctypes.sizeof(kind) for kind in (Board, Catalogue, Request, Room, Learned)
     ]
     found.talentfeed_reading_size.restype = _I
     if list(sizes) != [*here, SLOT.itemsize] or found.talentfeed_reading_size() != ctypes.sizeof(Reading):
         raise KernelMissingError(f"{LIBRARY} has other structures than {Path(__file__).name}. {_WAY_OUT}")
-    for name in ("candidates", "read", "shortlists", "scores", "moving", "flow_scores", "flow_shortlist"):
+    for name in (
+        *("candidates", "read", "shortlists", "scores", "moving", "flow_scores", "flow_shortlist"),
+        *("likely", "retrieve", "learned_shortlists", "learned_scores", "scaled"),
+    ):
         getattr(found, f"talentfeed_{name}").restype = None
     found.talentfeed_slots.restype = found.talentfeed_misfit.restype = _I
     return found
@@ -245,9 +267,14 @@ class Desk:
             "shown": flow_masks[0],
             "used": np.zeros(c.n_skills + 1, np.uint8),
         }
+        if c.learned.on:
+            arrays |= {"near": np.zeros(c.n_videos, np.complex128), "likely": np.zeros(c.n_videos)}
+            self._likely: Floats = arrays["likely"]
         fill(self.room, arrays)
         self.lists = [np.zeros(size, SCORED) for size in sizes]
         self.room.listed = (_P * 4)(*map(address, self.lists))
+        self._retrieved = [np.zeros(most, SCORED) for most in c.learned.most]
+        self.room.retrieved = (_P * len(LEARNING))(*map(address, self._retrieved))
         self.room.unseen = (_P * 2)(address(masks[1]), address(flow_masks[1]))
         self.room.seen = (_P * 2)(address(masks[2]), address(flow_masks[2]))
         self.room.digits = (_P * 3)(*map(address, masks[3:6]))
@@ -267,6 +294,16 @@ class Desk:
         if len(self._slots) < n:
             self._slots = np.zeros(n, SLOT)
         return self._slots
+
+    @property
+    def likely(self) -> Floats:
+        """Log-odds by the blend, (n,)."""
+        return self._likely.copy()
+
+    def retrieved(self, pool: Pool) -> Ints:
+        """Rows that are scored, by the blend, best first."""
+        number = LEARNING.index(pool)
+        return self._retrieved[number][: self.room.n_retrieved[number]]["row"].astype(np.int64)
 
     def listed(self, pool: Pool) -> tuple[Ints, Floats]:
         """A shortlist's rows and scores, best first."""

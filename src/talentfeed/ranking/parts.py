@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from talentfeed.contracts import FEATURE_NAMES, Floats, Pool, Viewer
-from talentfeed.ranking import features, linucb, noise
+from talentfeed.ranking import features, learned, linucb, noise
 from talentfeed.ranking.feed import Ranker, moving_columns
 from talentfeed.ranking.noise import Stream
 
@@ -29,7 +29,7 @@ class ScoreParts:
     """A score, split: the sum of `features`, the two bonuses and `boosts`."""
 
     score: float
-    features: Sequence[FeatureShare]  # 18; none for a flow
+    features: Sequence[FeatureShare]  # each of the preset's; none for a flow
     uncertainty_bonus: float  # alpha sqrt(x^T A^-1 x)
     adaptive_bonus: float  # beta sigma^2 x^T A^-1 x
     boosts: Mapping[str, float]  # the pool's fixed weights, by name; those of weight 0 are left out
@@ -46,7 +46,9 @@ class ScoreParts:
 
 
 def video_features(ranker: Ranker, viewer: Viewer, rows: Sequence[int], *, now: float, seed: int) -> Floats:
-    """The 18 features of some videos, (rows, 18)."""
+    """The features of some videos, (rows, 18); under `learned` scaled, with two more, (rows, 20)."""
+    if ranker.preset.learned is not None:
+        return moving_columns(ranker, viewer, rows, now, seed)
     x = np.array(ranker.snapshot.videos.features[list(rows)], np.float64).reshape(len(rows), len(FEATURE_NAMES))
     x[:, list(features.MOVING)] = moving_columns(ranker, viewer, rows, now, seed)
     return x
@@ -56,7 +58,7 @@ def video_parts(
     ranker: Ranker,
     pool: Pool,  # one that learns
     rows: Sequence[int],
-    x: Floats,  # (rows, 18)
+    x: Floats,  # (rows, features) as `video_features`
     scores: Floats,  # (videos,) of this pool, as they ranked
     *,
     now: float,
@@ -66,9 +68,11 @@ def video_parts(
     videos, weights = ranker.snapshot.videos, ranker.preset.of(pool)
     picked = list(rows)
     ages = features.ages(np.asarray(videos.created_at)[picked], now)
-    ucb = linucb.score(ranker.policy.bandits[pool], x, alpha=weights.alpha, beta=weights.beta)
-    theta = linucb.derive(ranker.policy.bandits[pool]).theta
-    column = dict(zip(FEATURE_NAMES, x.T, strict=True))
+    state = ranker.policy.bandits[ranker.preset.bandit_of(pool)]
+    ucb = linucb.score(state, x, alpha=weights.alpha, beta=weights.beta)
+    theta = linucb.derive(state).theta
+    names = FEATURE_NAMES if ranker.preset.learned is None else learned.NAMES
+    column = dict(zip(names, x.T, strict=True))
     uniform = noise.uniforms(seed, Stream.FRESH, noise.counters(np.asarray(videos.id)[picked]))
     boosts = {
         "engagement": weights.engagement * column["engagement"],
@@ -87,7 +91,7 @@ def video_parts(
             score=float(scores[row]),
             features=[
                 FeatureShare(feature=name, x=value, theta=weight, adds=value * weight)
-                for name, value, weight in zip(FEATURE_NAMES, x[n].tolist(), theta.tolist(), strict=True)
+                for name, value, weight in zip(names, x[n].tolist(), theta.tolist(), strict=True)
             ],
             uncertainty_bonus=float(ucb.uncertainty[n]),
             adaptive_bonus=float(ucb.adaptive[n]),

@@ -40,6 +40,15 @@ class PoolWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedWeights:
+    """Where one bandit, shared by the pools, ranks what the blend retrieved."""
+
+    start: Mapping[str, float]  # theta before any reward, by name of the feature; the others 0
+    trust: float  # rewards that the start weighs
+    retrieved: Mapping[Pool, int]  # best by the blend that are scored, of each pool's candidates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """A named set of weights."""
 
@@ -51,6 +60,16 @@ class Preset:
     explore: PoolWeights
     feature_noise: float  # width of feature 17
     epsilon: float  # share of uniform exploration in each slot
+    learned: LearnedWeights | None = None  # None: each pool scores all its candidates by a bandit of its own
+
+    @property
+    def bandits(self) -> tuple[Pool, ...]:
+        """The pools that have a bandit of their own."""
+        return tuple(dict.fromkeys(map(self.bandit_of, (Pool.POPULAR, Pool.AFFINITY, Pool.FRESH))))
+
+    def bandit_of(self, pool: Pool) -> Pool:
+        """Whose bandit scores a pool's videos and learns from them."""
+        return pool if self.learned is None else Pool.AFFINITY
 
     def of(self, pool: Pool) -> PoolWeights:
         """The weights of a pool."""
@@ -78,7 +97,23 @@ _CLASSIC = Preset(
     epsilon=0.02,
 )
 
-PRESETS: Mapping[str, Preset] = MappingProxyType({_CLASSIC.name: _CLASSIC})
+_LEARNED = Preset(
+    name="learned",
+    popular=PoolWeights(size=12, overdraw=2, alpha=0.03),
+    affinity=PoolWeights(size=170, alpha=0.03),
+    fresh=PoolWeights(size=12, overdraw=2, alpha=0.03),
+    flow=_CLASSIC.flow,
+    explore=PoolWeights(size=None),
+    feature_noise=0.3,
+    epsilon=0.02,
+    learned=LearnedWeights(
+        start={"blend": 1.0, "posterior_mean": 1.0},
+        trust=20.0,
+        retrieved={Pool.POPULAR: 128, Pool.AFFINITY: 256, Pool.FRESH: 128},
+    ),
+)
+
+PRESETS: Mapping[str, Preset] = MappingProxyType({one.name: one for one in (_CLASSIC, _LEARNED)})
 
 
 def preset(name: str) -> Preset:

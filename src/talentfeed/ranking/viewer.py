@@ -42,6 +42,7 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
     n = degree = n_profile = 0
     watched = liked = profile = connections = 0
     own_city = UNKNOWN_CITY
+    evidence: Indices = _NO_ROWS
     seen_flows: Indices = _NO_ROWS
     if row is not None:
         first, last = _span(users.history_start, row)
@@ -53,6 +54,9 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
         begin, end = _span(users.profile_start, row)
         n_profile, profile = end - begin, at.profile + 4 * begin
         own_city = users.city.item(row)
+        if snapshot.signals is not None:
+            begin, end = _span(snapshot.signals.event_start, row)
+            evidence = snapshot.signals.event_video[begin:end]
     if events:
         known: list[_Interaction] = []
         if row is not None:
@@ -63,6 +67,8 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
         n, watched, liked = len(history), native.address(rows), native.address(likes)
         flows = _flows_of(snapshot.flows.id, events) + seen_flows.tolist()
         seen_flows = np.array(list(dict.fromkeys(flows)), np.int32)
+        if snapshot.signals is not None:
+            evidence = _with_engaged(videos.id, events, evidence)
 
     # One array for all there is to work in and to answer with, in words of 8 bytes; see `native/viewer.c`.
     most = max(min(n, HISTORY) * N_TOKENS, n_profile)
@@ -97,6 +103,7 @@ def read(snapshot: Snapshot, user_id: int, events: Sequence[Event] = ()) -> View
         influence=influence(degree),
         seen_videos=ints[2 * seen : 2 * seen + r.n_seen],
         seen_flows=seen_flows,
+        evidence=evidence,
     )
 
 
@@ -198,6 +205,21 @@ def _flows_of(ids: Ints, events: Sequence[Event]) -> list[int]:
     newest_first = sorted((e for e in events if e.kind is Kind.FLOW), key=lambda e: (-e.at, -e.item_id))
     rows = (_row_of(ids, event.item_id) for event in newest_first)
     return list(chain.from_iterable([row] for row in rows if row is not None))
+
+
+def _with_engaged(ids: Ints, events: Sequence[Event], known: Indices) -> Indices:
+    """The newest distinct videos that the user was engaged with, newest first: those of events before those known."""
+    newest_first = sorted((e for e in events if e.kind is Kind.VIDEO and _is_engaged(e)), key=lambda e: -e.at)
+    rows = (_row_of(ids, event.item_id) for event in newest_first)
+    found = dict.fromkeys([*(row for row in rows if row is not None), *known.tolist()])
+    return np.array(list(found)[:HISTORY], np.int32)
+
+
+def _is_engaged(event: Event) -> bool:
+    """Whether an event says that its user took to the item. A view of unknown length counts, as the platform's do."""
+    if event.event_type == EventType.VIDEO_VIEW and event.watch_ratio is None:
+        return True
+    return event.event_type == EventType.SHARE or is_liking(event)
 
 
 def is_liking(event: Event) -> bool:

@@ -15,6 +15,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum { N_SKILLS = 5, N_TOKENS = 14, N_MOVING = 7, LANES = 8, N_SHARES = 8 };
+enum { N_SCALED = 20, LIKELY = 18, MOST_FACTORS = 128 }; /* of the preset `learned`: features, the blend among them */
 enum { RECENCY, SIMILARITY, MATCH, CITY, CONNECTION, INFLUENCE, NOISE };       /* the moving columns */
 enum { POPULAR, AFFINITY, FRESH, FLOW, EXPLORE, N_LEARNING = FLOW, N_LISTS = EXPLORE };/* the pools */
 enum { VIDEO, FLOWS, N_KINDS };                                                /* the kinds of items */
@@ -77,6 +78,24 @@ typedef struct {
     double alpha, beta_variance, recency, fresh, noise;
 } Board;
 
+/* What the preset `learned` ranks by. n = videos. */
+typedef struct {
+    int64_t on, n_factors, n_near;
+    const float *factors;             /* (n, n_factors) of ALS */
+    const double *gram;               /* (n_factors, n_factors) */
+    const double *warm, *cold;        /* (n) the blend's part of the item, for viewers with events and without */
+    const double *apart;              /* (n) closeness to those that do not have it among their neighbours */
+    const int32_t *near;              /* (n, n_near) neighbours */
+    const float *closeness;           /* theirs */
+    const double *fixed;              /* (n, N_SCALED) scaled features; those of viewer and moment 0 */
+    double confidence, als, co_view;  /* of a pair that was seen; the blend's weights */
+    double scale[N_MOVING];
+    double theta[N_SCALED];
+    double root[N_SCALED][N_SCALED];  /* by column: x^T A^-1 x is the square of (root x), a lower triangle */
+    double alpha, beta_variance;
+    int64_t most[N_LEARNING];         /* that are scored */
+} Learned;
+
 /* Inverted lists: the entries of a code, ascending. */
 typedef struct {
     const int64_t *start;
@@ -102,17 +121,18 @@ typedef struct {
     double feature_noise, flow_noise, flow_recency, epsilon;
     int64_t flow_size;
     int64_t first; /* videos of the best bounds that are looked at before anything else is thought of */
-    Board boards[N_LEARNING];
+    Board boards[N_LEARNING]; /* under `learned` their sizes alone */
+    Learned learned;
 } Catalogue;
 
 /* Who asks, and what. */
 typedef struct {
-    const int32_t *skills, *tokens, *cities, *connections, *seen[N_KINDS], *shown_flows;
+    const int32_t *skills, *tokens, *cities, *connections, *seen[N_KINDS], *shown_flows, *evidence;
     const double *skill_weights;
     const int64_t *excluded;
     const int32_t *recent;       /* creators at the last places, oldest first, two a place, -1 for none */
     const uint8_t *pattern;      /* pool of each slot */
-    int64_t n_skills, n_tokens, n_cities, n_connections, n_seen[N_KINDS], n_shown, n_excluded, n_recent, n_slots;
+    int64_t n_skills, n_tokens, n_cities, n_connections, n_seen[N_KINDS], n_shown, n_evidence, n_excluded, n_recent, n_slots;
     int64_t has_skills, wants[N_KINDS], only_flows, prune;
     uint64_t seed[2], draw_seed[2]; /* low, high */
     double influence, now, decay; /* decay: exp((epoch - now) / 28 days) */
@@ -147,6 +167,10 @@ typedef struct {
     uint64_t *fresh;        /* (words) kept: the videos of by_date[fresh_from:] */
     uint64_t *shown;        /* flows shown in earlier sessions */
     uint8_t *used;          /* (n_skills + 1) skills of the videos served */
+    Pair *near;             /* (n_videos) of the events' neighbours: their share, and closeness; any content, as the next */
+    double *likely;         /* (n_videos) log-odds by the blend */
+    Scored *retrieved[N_LEARNING];
+    int64_t n_retrieved[N_LEARNING];
     int64_t fresh_from;
     Scored *listed[N_LISTS]; /* shortlists, best first; any content */
     int64_t n_listed[N_LISTS];

@@ -4,9 +4,9 @@
  * x^T M x = s^T M s + z^T (2 M s + M z), M = A^-1: what s gives is kept; `mean_of` and
  * `width_of` alone add z.
  */
-#include "kernel.h"
+#include "columns.h"
+#include "heap.h"
 
-static const double BLANK_VIEWER = 0.5, BLANK_VIDEO = 0.3, COSINE_SHARE = 0.6, WEIGHT_SHARE = 0.4, BOOST = 1.5;
 static const double MARGIN = 1e-9; /* far above what rounding can do to a bound */
 
 /* ---------------------------------------------------------------- what the rest reads by */
@@ -31,85 +31,9 @@ EXPORT int64_t talentfeed_misfit(const Catalogue *c, const Request *q) {
     if (!all_within(q->seen[VIDEO], q->n_seen[VIDEO], 0, c->n_videos)) return 5;
     if (!all_within(q->seen[FLOWS], q->n_seen[FLOWS], 0, c->n_flows)) return 6;
     if (!all_within(q->shown_flows, q->n_shown, 0, c->n_flows)) return 7;
+    if (!all_within(q->evidence, q->n_evidence, 0, c->n_videos)) return 8;
     return 0;
 }
-
-/* ---------------------------------------------------------------- the viewer, arranged for looking videos up */
-
-static void arrange(const Catalogue *c, const Request *q, Room *room) {
-    int64_t k = c->n_skills;
-    if (q->has_skills) {
-        Pair *toward = room->toward;
-        double length = 0.0;
-        memset(toward, 0, (size_t)(k + 1) * sizeof *toward);
-        for (int64_t i = 0; i < q->n_skills; i++) {
-            const double *with = c->skills + (q->skills[i] - 1) * k, weight = q->skill_weights[i];
-            for (int64_t s = 0; s < k; s++) toward[s + 1][0] += weight * with[s];
-        }
-        for (int64_t i = 0; i < q->n_skills; i++) length += toward[q->skills[i]][0] * q->skill_weights[i];
-        double scale = length > 0.0 ? COSINE_SHARE / sqrt(length) : 0.0;
-        for (int64_t s = 1; s <= k; s++) toward[s][0] *= scale;
-        for (int64_t i = 0; i < q->n_skills; i++) toward[q->skills[i]][1] = q->skill_weights[i] * WEIGHT_SHARE;
-    }
-    for (int64_t i = 0; i < q->n_tokens; i++)
-        if (q->tokens[i] < c->n_tokens) room->points[q->tokens[i]] = c->points[q->tokens[i]];
-    for (int64_t i = 0; i < q->n_cities; i++)
-        if (q->cities[i] < c->n_cities) room->cities[q->cities[i]] = 1;
-    for (int64_t i = 0; i < q->n_connections; i++)
-        if (q->connections[i] < c->n_creators) room->connections[q->connections[i]] = 1;
-}
-
-static void clear(const Catalogue *c, const Request *q, Room *room) {
-    for (int64_t i = 0; i < q->n_tokens; i++)
-        if (q->tokens[i] < c->n_tokens) room->points[q->tokens[i]] = 0;
-    for (int64_t i = 0; i < q->n_cities; i++)
-        if (q->cities[i] < c->n_cities) room->cities[q->cities[i]] = 0;
-    for (int64_t i = 0; i < q->n_connections; i++)
-        if (q->connections[i] < c->n_creators) room->connections[q->connections[i]] = 0;
-}
-
-/* ---------------------------------------------------------------- one video */
-
-/* Column 5: clip(0.6 cosine + 0.4 sum of the viewer's weights of the video's skills, 0, 1). */
-INLINE double similarity(const Video *v, const Request *q, const Room *room) {
-    if (!q->has_skills) return BLANK_VIEWER;
-    if (!v->tokens[0]) return BLANK_VIDEO;
-    Pair both = {0.0, 0.0};
-    for (int i = 0; i < N_SKILLS; i++) both += room->toward[v->tokens[i]];
-    double value = both[0] * v->inverse_norm + both[1];
-    return value < 0.0 ? 0.0 : value > 1.0 ? 1.0 : value;
-}
-
-/* Column 6: points of what viewer and video share, at most 1. */
-INLINE double match(const Video *v, const Room *room) {
-    int points = 0;
-    for (int i = 0; i < N_TOKENS; i++) points += room->points[v->tokens[i]];
-    return points >= 100 ? 1.0 : points / 100.0;
-}
-
-/* The columns that the clock and chance do not move. */
-INLINE void of_viewer(const Video *v, const Request *q, const Room *room, double z[LANES]) {
-    z[SIMILARITY] = similarity(v, q, room);
-    z[MATCH] = match(v, room);
-    z[CITY] = room->cities[v->city];
-    z[CONNECTION] = room->connections[v->creator] != 0;
-    z[INFLUENCE] = q->influence;
-    z[LANES - 1] = 0.0;
-}
-
-INLINE double recency_of(const Video *v, const Request *q) {
-    double recency = v->decayed * q->decay;
-    return recency > 1.0 ? 1.0 : recency;
-}
-
-/* The rest; z is then whole. */
-INLINE void of_moment(const Catalogue *c, const Video *v, const Request *q, uint64_t noise, double z[LANES]) {
-    double recency = recency_of(v, q);
-    z[RECENCY] = q->now - v->dated <= BOOST_SECONDS ? recency * BOOST : recency;
-    z[NOISE] = c->feature_noise * uniform(noise, v->counter);
-}
-
-INLINE double sum_of(Four v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 
 /* All of a score but what the width gives. */
 INLINE double mean_of(const Board *b, const Fixed *f, const Video *v, const Request *q, double *z, uint64_t noise) {
@@ -131,38 +55,6 @@ INLINE double width_of(const Board *b, const Fixed *f, double *z) {
 }
 
 /* ---------------------------------------------------------------- the best of a pool */
-
-INLINE int worse(Scored a, Scored b) { /* the order of a shortlist: tier, score, row */
-    if (a.tier != b.tier) return a.tier > b.tier;
-    return a.score < b.score || (a.score == b.score && a.row > b.row);
-}
-
-INLINE void sink(Scored *heap, int64_t n, int64_t at, Scored one) { /* the worst on top */
-    for (int64_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && worse(heap[child + 1], heap[child])) child++;
-        if (!worse(heap[child], one)) break;
-        heap[at] = heap[child];
-    }
-    heap[at] = one;
-}
-
-INLINE void offer(Scored *heap, int64_t *n, int64_t size, Scored one) {
-    if (*n < size) {
-        int64_t at = (*n)++;
-        for (int64_t up; at > 0 && worse(one, heap[up = (at - 1) / 2]); at = up) heap[at] = heap[up];
-        heap[at] = one;
-    } else if (size > 0 && worse(heap[0], one)) {
-        sink(heap, size, 0, one);
-    }
-}
-
-INLINE void best_first(Scored *heap, int64_t n) {
-    while (n > 1) {
-        Scored worst = heap[0], last = heap[--n];
-        sink(heap, n, 0, last);
-        heap[n] = worst;
-    }
-}
 
 /* A request's view of a pool while its best are looked for. */
 typedef struct {

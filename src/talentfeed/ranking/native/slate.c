@@ -510,8 +510,8 @@ EXPORT QUICK int64_t talentfeed_slots(const Catalogue *c, const Request *q, Room
 /* Digest of the sources that this was compiled from. */
 EXPORT const char talentfeed_source[] = TALENTFEED_SOURCE;
 
-EXPORT void talentfeed_sizes(int64_t sizes[9]) {
-    const int64_t found[9] = {sizeof(Video),     sizeof(Flow),    sizeof(Fixed), sizeof(Glance), sizeof(Board),
-                              sizeof(Catalogue), sizeof(Request), sizeof(Room),  sizeof(Slot)};
+EXPORT void talentfeed_sizes(int64_t sizes[10]) {
+    const int64_t found[10] = {sizeof(Video),     sizeof(Flow),    sizeof(Fixed), sizeof(Glance), sizeof(Board),
+                               sizeof(Catalogue), sizeof(Request), sizeof(Room),  sizeof(Learned), sizeof(Slot)};
     memcpy(sizes, found, sizeof found);
 }
