@@ -182,7 +182,7 @@ class Asked:
             self._library.talentfeed_shortlists(*self._at)
 
     def retrieved(self) -> dict[Pool, Ints]:
-        """Under `learned`, after `candidates`: the rows of each pool that are scored, by the blend, best first."""
+        """Under `learned`, after `candidates`: the rows of each pool that are scored, the best by the blend."""
         self._library.talentfeed_retrieve(*self._at)
         return {pool: self._desk.retrieved(pool) for pool in native.LEARNING}
 

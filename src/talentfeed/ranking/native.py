@@ -301,7 +301,7 @@ class Desk:
         return self._likely.copy()
 
     def retrieved(self, pool: Pool) -> Ints:
-        """Rows that are scored, by the blend, best first."""
+        """Rows that are scored, the best by the blend in any order."""
         number = LEARNING.index(pool)
         return self._retrieved[number][: self.room.n_retrieved[number]]["row"].astype(np.int64)
 

@@ -14,15 +14,20 @@
 static const int MOVES[N_MOVING] = {1, 5, 6, 7, 8, 13, 17}; /* the moving columns among the features */
 enum { GATE = 12 };
 
-/* By halving and a series of atanh, so that every machine gives the same bits; to within 1e-15 of itself. x > 0 */
-INLINE double logarithm(double x) {
-    union { double value; uint64_t bits; } u = {x};
-    int64_t exponent = (int64_t)(u.bits >> 52) - 1023;
-    u.bits = (u.bits & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u;
-    if (u.value > 1.4142135623730951) u.value *= 0.5, exponent++;
-    double s = (u.value - 1.0) / (u.value + 1.0), square = s * s, sum = 0.0;
-    for (int k = 21; k >= 1; k -= 2) sum = sum * square + 1.0 / k;
-    return (double)exponent * 0.6931471805599453 + 2.0 * s * sum;
+typedef int64_t Wholes __attribute__((vector_size(32)));
+
+/* In place. Of the four operations, so that every machine gives the same bits; to within 1e-10. x > 0 */
+INLINE void logarithms(Four *x) {
+    static const double TERMS[] = {1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1.0}; /* of atanh */
+    Wholes bits = (Wholes)*x, exponent = (bits >> 52) - 1023;
+    Four m = (Four)((bits & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000); /* x = m 2^exponent, 1 <= m < 2 */
+    Wholes above = m > 1.4142135623730951;
+    exponent -= above; /* true is -1 */
+    m = (Four)((Wholes)m - (above & 0x0010000000000000)); /* half of it */
+    Four s = (m - 1.0) / (m + 1.0), square = s * s, sum = square * (1.0 / 13);
+    for (int k = 0; k < 5; k++) sum = (sum + TERMS[k]) * square;
+    Four whole = (Four)(exponent + 0x4338000000000000) - 6755399441055744.0; /* as a number */
+    *x = whole * 0.6931471805599453 + 2.0 * s * (sum + TERMS[5]);
 }
 
 /* Between 0 and 1, like the logistic function, but of the four operations and a root. */
@@ -30,40 +35,44 @@ INLINE double squashed(double x) { return 0.5 * (1.0 + x / sqrt(4.0 + x * x)); }
 
 /* ---------------------------------------------------------------- the blend */
 
+INLINE double inner(const double *a, const double *b, int64_t n) {
+    Four sum = {0.0, 0.0, 0.0, 0.0};
+    int64_t k = 0;
+    for (; k + 4 <= n; k += 4) sum += *(const Four *)(a + k) * *(const Four *)(b + k);
+    double whole = sum_of(sum);
+    for (; k < n; k++) whole += a[k] * b[k];
+    return whole;
+}
+
 /* The viewer's factors: (gram + (c - 1) sum y y^T)^-1 c sum y over the events' videos, by Cholesky. */
-static void fold_in(const Learned *l, const Request *q, float folded[MOST_FACTORS]) {
-    double a[MOST_FACTORS * MOST_FACTORS], b[MOST_FACTORS] = {0.0}, own[MOST_FACTORS];
+INLINE void fold_in(const Learned *l, const Request *q, float folded[MOST_FACTORS]) {
+    enum { TOGETHER = 4 };
+    double a[MOST_FACTORS * MOST_FACTORS], b[MOST_FACTORS] = {0.0}, own[TOGETHER][MOST_FACTORS];
     int64_t n = l->n_factors;
     memcpy(a, l->gram, (size_t)(n * n) * sizeof *a);
-    for (int64_t e = 0; e < q->n_evidence; e++) {
-        const float *factors = l->factors + q->evidence[e] * n;
-        for (int64_t i = 0; i < n; i++) own[i] = factors[i], b[i] += l->confidence * own[i];
+    for (int64_t e = 0; e < q->n_evidence; e += TOGETHER) {
+        for (int64_t t = 0; t < TOGETHER; t++)
+            for (int64_t i = 0; i < n; i++)
+                own[t][i] = e + t < q->n_evidence ? l->factors[q->evidence[e + t] * n + i] : 0.0;
         for (int64_t i = 0; i < n; i++) {
-            double times = (l->confidence - 1.0) * own[i];
-            for (int64_t j = 0; j <= i; j++) a[i * n + j] += times * own[j];
+            double times[TOGETHER], *row = a + i * n;
+            for (int t = 0; t < TOGETHER; t++) times[t] = (l->confidence - 1.0) * own[t][i];
+            b[i] += l->confidence * ((own[0][i] + own[1][i]) + (own[2][i] + own[3][i]));
+            for (int64_t j = 0; j <= i; j++)
+                row[j] += (times[0] * own[0][j] + times[1] * own[1][j]) + (times[2] * own[2][j] + times[3] * own[3][j]);
         }
     }
-    for (int64_t j = 0; j < n; j++) { /* column by column, rows below it; b on the way */
-        double *row = a + j * n, most = row[j];
-        for (int64_t k = 0; k < j; k++) most -= row[k] * row[k];
-        double root = most > 0.0 ? sqrt(most) : 0.0, inverse = root > 0.0 ? 1.0 / root : 0.0;
-        row[j] = root;
-        for (int64_t i = j + 1; i < n; i++) {
-            double *below = a + i * n;
-            Four sum = {0.0, 0.0, 0.0, 0.0};
-            int64_t k = 0;
-            for (; k + 4 <= j; k += 4) sum += *(const Four *)(below + k) * *(const Four *)(row + k);
-            double left = below[j] - ((sum[0] + sum[2]) + (sum[1] + sum[3]));
-            for (; k < j; k++) left -= below[k] * row[k];
-            below[j] = left * inverse;
-        }
-        b[j] *= inverse;
-        for (int64_t i = j + 1; i < n; i++) b[i] -= a[i * n + j] * b[j];
+    for (int64_t i = 0; i < n; i++) { /* row by row: a lower triangle L, L L^T = a; b on the way becomes L^-1 b */
+        double *row = a + i * n;
+        for (int64_t j = 0; j < i; j++) row[j] = (row[j] - inner(row, a + j * n, j)) * own[0][j];
+        double most = row[i] - inner(row, row, i);
+        own[0][i] = most > 0.0 ? 1.0 / sqrt(most) : 0.0; /* of the diagonal */
+        b[i] = (b[i] - inner(row, b, i)) * own[0][i];
     }
-    for (int64_t j = n - 1; j >= 0; j--) {
-        for (int64_t i = j + 1; i < n; i++) b[j] -= a[i * n + j] * b[i];
-        b[j] = a[j * n + j] > 0.0 ? b[j] / a[j * n + j] : 0.0;
-        folded[j] = (float)b[j];
+    for (int64_t i = n - 1; i >= 0; i--) {
+        b[i] *= own[0][i];
+        for (int64_t j = 0; j < i; j++) b[j] -= a[i * n + j] * b[i];
+        folded[i] = (float)b[i];
     }
 }
 
@@ -78,7 +87,7 @@ INLINE double dot(const float *a, const float *b, int64_t n) {
 }
 
 /* How close each video is to those of the events, and what share of these has it among its neighbours. */
-static void find_near(const Catalogue *c, const Request *q, Room *room) {
+INLINE void find_near(const Catalogue *c, const Request *q, Room *room) {
     const Learned *l = &c->learned;
     double fading = 1.0, all = 0.0;
     memset(room->near, 0, (size_t)c->n_videos * sizeof *room->near);
@@ -87,8 +96,8 @@ static void find_near(const Catalogue *c, const Request *q, Room *room) {
     for (int64_t e = 0; e < q->n_evidence; e++, fading *= FADING) {
         int64_t from = q->evidence[e] * l->n_near;
         for (int64_t k = from; k < from + l->n_near; k++) {
-            room->near[l->near[k]][0] += fading;
-            room->near[l->near[k]][1] += fading * l->closeness[k];
+            Pair one = {fading, fading * l->closeness[k]};
+            room->near[l->near[k]] += one;
         }
     }
 }
@@ -104,11 +113,19 @@ INLINE void blend(const Catalogue *c, const Request *q, Room *room) {
     double known = (double)q->n_evidence / ((double)q->n_evidence + SHRINK), als = l->als * known;
     fold_in(l, q, folded);
     find_near(c, q, room);
-    for (int64_t row = 0; row < c->n_videos; row++) {
-        double close = l->apart[row] * (1.0 - room->near[row][0]) + room->near[row][1];
-        close = close > 0.0 ? known * close : 0.0;
-        room->likely[row] = l->warm[row] + als * dot(l->factors + row * l->n_factors, folded, l->n_factors) +
-                            l->co_view * logarithm(LEAST_CLOSE + close);
+    for (int64_t first = 0; first < c->n_videos; first += 4) { /* by fours; the last may be fewer */
+        Four close = {0.0, 0.0, 0.0, 0.0}, rest = close;
+        int64_t n = c->n_videos - first < 4 ? c->n_videos - first : 4;
+        for (int64_t k = 0; k < n; k++) {
+            int64_t row = first + k;
+            double value = l->apart[row] * (1.0 - room->near[row][0]) + room->near[row][1];
+            close[k] = value > 0.0 ? known * value : 0.0;
+            rest[k] = l->warm[row] + als * dot(l->factors + row * l->n_factors, folded, l->n_factors);
+        }
+        close += LEAST_CLOSE;
+        logarithms(&close);
+        rest += l->co_view * close;
+        for (int64_t k = 0; k < n; k++) room->likely[first + k] = rest[k];
     }
 }
 
@@ -143,7 +160,7 @@ INLINE double ucb(const Learned *l, const double x[N_SCALED]) {
 
 EXPORT QUICK void talentfeed_likely(const Catalogue *c, const Request *q, Room *room) { blend(c, q, room); }
 
-/* Those of each learning pool that are scored, by the blend, best first. Wants `room->unseen`; leaves `room->likely`. */
+/* Those of each learning pool that are scored, the best by the blend in any order. Wants `room->unseen`; leaves `room->likely`. */
 EXPORT QUICK void talentfeed_retrieve(const Catalogue *c, const Request *q, Room *room) {
     const Learned *l = &c->learned;
     blend(c, q, room);
@@ -157,7 +174,6 @@ EXPORT QUICK void talentfeed_retrieve(const Catalogue *c, const Request *q, Room
                 offer(room->retrieved[POPULAR], &room->n_retrieved[POPULAR], l->most[POPULAR], one);
             if (is_new(c, row, q->now)) offer(room->retrieved[FRESH], &room->n_retrieved[FRESH], l->most[FRESH], one);
         }
-    for (int pool = 0; pool < N_LEARNING; pool++) best_first(room->retrieved[pool], room->n_retrieved[pool]);
 }
 
 /* Each learning pool's shortlist, best first. Wants `room->unseen`. */
@@ -165,15 +181,21 @@ EXPORT QUICK void talentfeed_learned_shortlists(const Catalogue *c, const Reques
     talentfeed_retrieve(c, q, room);
     uint64_t noise = key_of(q->seed, STREAM_FEATURE);
     arrange(c, q, room);
+    Pair *known = room->near; /* score, and whether it is known: the pools share the bandit */
+    for (int pool = 0; pool < N_LEARNING; pool++)
+        for (int64_t i = 0; i < room->n_retrieved[pool]; i++) known[room->retrieved[pool][i].row][1] = 0.0;
     for (int pool = 0; pool < N_LEARNING; pool++) {
         int64_t n = 0;
         for (int64_t i = 0; i < room->n_retrieved[pool]; i++) {
-            double x[N_SCALED] __attribute__((aligned(32)));
             int32_t row = room->retrieved[pool][i].row;
-            features_of(c, q, room, row, noise, x);
-            offer(room->listed[pool], &n, c->boards[pool].size, (Scored){ucb(&c->learned, x), row, 0});
+            if (known[row][1] == 0.0) {
+                double x[N_SCALED] __attribute__((aligned(32)));
+                features_of(c, q, room, row, noise, x);
+                known[row] = (Pair){ucb(&c->learned, x), 1.0};
+                room->looked++;
+            }
+            offer(room->listed[pool], &n, c->boards[pool].size, (Scored){known[row][0], row, 0});
         }
-        room->looked += room->n_retrieved[pool];
         best_first(room->listed[pool], n);
         room->n_listed[pool] = n;
     }
