@@ -17,7 +17,7 @@ from tests.reference.learning import Logged
 from talentfeed import impressions
 from talentfeed.learning import learner as module
 from talentfeed.learning import sums
-from talentfeed.learning.learner import JUDGED, Learner, Rules
+from talentfeed.learning.learner import JUDGED, Learner, Rules, ended
 from talentfeed.learning.policies import INCREMENTS, Policies
 from talentfeed.learning.sums import Sums
 
@@ -62,7 +62,8 @@ def same(found: Sums, log: Log) -> None:
         one = found.bandits[name]
         assert np.eye(18) + one.gram == pytest.approx(expected.A, abs=1e-9)
         assert one.b == pytest.approx(expected.b, abs=1e-9)
-        assert (one.rewards, one.weight) == (len(expected.errors), pytest.approx(len(expected.errors)))
+        assert one.rewards == len(expected.errors)
+        assert one.weight == pytest.approx(one.rewards)
         errors = (one.error_n, one.error_sum, one.error_sum2)
         assert errors == pytest.approx(reference.decayed(expected.errors), abs=1e-9)
     keys = zip(found.items.kind.tolist(), found.items.id.tolist(), strict=True)
@@ -80,7 +81,7 @@ async def test_what_is_learned_is_what_the_slow_reference_learns(redis: Redis, n
     assert await all_of(learner(redis)) == len(log[0])
     same(await learned(redis), log)
     assert await redis.zcard(impressions.WAITING) == 0
-    assert await redis.llen(INCREMENTS) == 0  # type: ignore[misc]
+    assert await redis.llen(INCREMENTS) == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -282,8 +283,7 @@ async def test_it_runs_by_itself_beside_a_redis_that_goes_and_comes(
     async with asyncio.timeout(60):
         while (await learned(redis)).impressions < sum(len(entry.feed) for entry in log[0]):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await ended(task)
     same(await learned(redis), log)
 
 

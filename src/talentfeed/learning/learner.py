@@ -210,8 +210,11 @@ class Learner:
                 pause = 0.0 if busy else idle
                 self._told.clear()
             except (RedisError, OSError, PolicyError) as error:
-                self._tell(f"Learning waits: {error or type(error).__name__}")
+                self._tell(f"Learning waits: {str(error) or type(error).__name__}")
                 pause = min(2 * max(pause, idle), LONGEST_PAUSE)
+            except Exception:
+                log.exception("Learning failed; it is tried again")
+                pause = LONGEST_PAUSE
             await asyncio.sleep(pause)
 
     async def _my_turn(self) -> bool:
@@ -230,6 +233,13 @@ class Learner:
         if what not in self._told:
             self._told.add(what)
             log.warning("%s", what)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel until it is done: a cancellation that meets an answer's timeout is dropped in Python 3.11."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
 
 
 def _weight(known: Sums) -> float:
