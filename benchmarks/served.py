@@ -43,6 +43,8 @@ class Kitchen:
             session_id="1795288962843",
             at=time.time(),
             items=self.items(self.ranker.snapshot, slate.slots),
+            pools=[slot.pool for slot in slate.slots],
+            probabilities=[slot.probability for slot in slate.slots],
             origin=Origin(ranker=self.ranker, events=(), request=page.request, now=page.now),
         )
 

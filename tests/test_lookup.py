@@ -24,4 +24,6 @@ def test_times_are_utc_with_as_much_of_the_second_as_is_asked_for() -> None:
     assert iso(1_772_366_400) == "2026-03-01T12:00:00Z"
     assert iso(1_772_366_400.25) == "2026-03-01T12:00:00.250000Z"
     assert iso_milliseconds(1_772_366_400) == "2026-03-01T12:00:00.000Z"
+    assert iso_milliseconds(1_772_366_400.999_999_9) == "2026-03-01T12:00:01.000Z"
+    assert iso_milliseconds(-0.5) == "1969-12-31T23:59:59.500Z"
     assert iso_milliseconds(1_772_366_400.2509) == "2026-03-01T12:00:00.250Z"

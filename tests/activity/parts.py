@@ -9,7 +9,7 @@ from tests.contracts.platforms import Platform
 
 from talentfeed.activity import codec
 from talentfeed.activity.outbox import ServedFeed, ServedItem
-from talentfeed.contracts import Activity
+from talentfeed.contracts import Activity, Kind
 
 AT = 1_772_366_400.25  # 2026-03-01T12:00:00.250Z
 
@@ -39,9 +39,18 @@ def feed(
     at: float = AT,
 ) -> ServedFeed:
     """A feed that went out: videos, then flows."""
-    items = [ServedItem(id=v, type="resume", pool="VMP", probability=0.5, url=f"https://v/{v}") for v in videos]
-    items += [ServedItem(id=f, type="challenge", pool="FW", probability=0.25, url=f"https://f/{f}") for f in flows]
-    return ServedFeed(user_id=user_id, endpoint=endpoint, feed_id=feed_id, session_id=session_id, at=at, items=items)
+    items = [ServedItem(Kind.VIDEO, v, f"https://v/{v}") for v in videos]
+    items += [ServedItem(Kind.FLOW, f, f"https://f/{f}") for f in flows]
+    return ServedFeed(
+        user_id=user_id,
+        endpoint=endpoint,
+        feed_id=feed_id,
+        session_id=session_id,
+        at=at,
+        items=items,
+        pools=["VMP"] * len(videos) + ["FW"] * len(flows),
+        probabilities=[0.5] * len(videos) + [0.25] * len(flows),
+    )
 
 
 def event_ids(database: Platform) -> list[str]:

@@ -1,19 +1,19 @@
 """A feed's record: small, whole, kept as long as a session, and enough to make the same feed again."""
 
 import asyncio
-import dataclasses
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from tests.activity.parts import feed
 from tests.contracts.backends import Backend
 from tests.ranking.factory import NOW, random_snapshot
 from tests.ranking.strategies import VIEWER, asked, events, policies, snapshots
 
-from talentfeed.activity import codec, feeds_kept, keys
+from talentfeed.activity import feeds_kept, keys
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
 from talentfeed.activity.recorder import Recorder
@@ -38,10 +38,9 @@ def served(ranker: Ranker, request: FeedRequest, seed: int, news: list[Event], u
         feed_id=f"{seed:032x}",
         session_id="s1",
         at=NOW,
-        items=[
-            ServedItem(int(ids[s.kind][s.index]), codec.ITEM_TYPES[s.kind], "", s.pool, s.probability)
-            for s in slate.slots
-        ],
+        items=[ServedItem(s.kind, int(ids[s.kind][s.index]), "") for s in slate.slots],
+        pools=[s.pool for s in slate.slots],
+        probabilities=[s.probability for s in slate.slots],
         origin=Origin(ranker=ranker, events=news, request=request, now=NOW),
     )
 
@@ -75,7 +74,9 @@ def test_a_replay_from_the_stored_bytes_is_the_feed_that_was_served(
 @given(st.lists(st.integers(-(2**62), 2**62), unique=True, max_size=40) | st.lists(st.integers(0, 300), unique=True))
 def test_ids_come_back_as_they_were(ids: list[int]) -> None:
     ascending = np.array(sorted(ids), np.int64)
-    assert feeds_kept.unpack_ids(feeds_kept.pack_ids(ascending)).tolist() == ascending.tolist()
+    stored = feeds_kept.pack_ids(ascending)
+    assert feeds_kept.unpack_ids(stored).tolist() == ascending.tolist()
+    assert feeds_kept.pack_few(ascending.tolist()) == stored
 
 
 @given(st.binary(max_size=60))
@@ -166,7 +167,7 @@ async def test_without_redis_it_is_said_that_redis_does_not_answer(redis: Redis,
 @pytest.mark.anyio
 async def test_a_record_that_cannot_be_made_does_not_cost_the_activities(redis: Redis, ranker: Ranker) -> None:
     recorder = Recorder(redis, outbox=Outbox(capacity=10))
-    broken = dataclasses.replace(one(ranker), feed_id="no hex digits")
+    broken = replace(one(ranker), feed_id="no hex digits")
     recorder.served(broken)
     await recorder.start()
     await recorder.stop()

@@ -4,10 +4,10 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from tests.activity.conftest import SessionsMaker
 from tests.activity.parts import AT, event_ids, feed, reported
@@ -95,20 +95,19 @@ async def test_a_feed_is_a_request_and_a_view_an_item_newest_at_the_head(recorde
     assert recorder.recorded_feeds == 1
 
 
-async def test_what_the_script_puts_together_is_json_whatever_the_texts_are(recorder: Recorder, redis: Redis) -> None:
+async def test_what_is_put_together_is_json_whatever_the_texts_are(recorder: Recorder, redis: Redis) -> None:
     urls = ["", 'a"b', "a\\", "line\nend\r", "tab\t%d %s {}", "Bogotá 東京 🙂 \u2028", "x" * 5_000]
-    items = [
-        ServedItem(2**63 - 1 - n, "challenge" if n % 2 else "resume", url, "AU", probability)
-        for n, (url, probability) in enumerate(zip(urls, (1.0, 1e-300, 1 / 3, 5e-5, 0.1, 1e-7, 0.0), strict=True))
-    ]
-    recorder.served(replace(feed(7, session_id='a"\\ñ', endpoint="flow", feed_id="e" * 32), items=items))
-    recorder.served(replace(feed(7, feed_id="d" * 32), items=[]))
+    items = [ServedItem(Kind(n % 2), 2**63 - 1 - n, url) for n, url in enumerate(urls)]
+    chances = [1.0, 1e-300, 1 / 3, 5e-5, 0.1, 1e-7, 0.0]
+    odd = feed(7, session_id='a"\\ñ', endpoint="flow", feed_id="e" * 32)
+    recorder.served(replace(odd, items=items, pools=["AU"] * len(items), probabilities=chances))
+    recorder.served(feed(7, feed_id="d" * 32, videos=[], flows=[]))
     await store(recorder)
     empty, *views, request = [codec.decode(payload) for payload in await strings(redis, "user_activity:7")]
     assert [view.video_url for view in reversed(views)] == urls
     assert [view.video_id for view in reversed(views)] == [item.id for item in items]
-    assert [view.item_type for view in reversed(views)] == [item.type for item in items]
-    assert [view.probability for view in reversed(views)] == [item.probability for item in items]
+    assert [view.item_type for view in reversed(views)] == [codec.ITEM_TYPES[item.kind] for item in items]
+    assert [view.probability for view in reversed(views)] == chances
     assert [(view.event_id, view.position) for view in reversed(views)] == [
         (f"{'e' * 32}:{n}", n) for n in range(len(items))
     ]

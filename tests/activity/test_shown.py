@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from redis.asyncio import Redis
@@ -12,7 +13,6 @@ from tests.contracts.backends import strings
 from tests.ranking.factory import NOW, random_snapshot
 
 from talentfeed import impressions
-from talentfeed.activity.codec import ITEM_TYPES
 from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
 from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.shown import ShownLog
@@ -51,10 +51,7 @@ def served(ranker: Ranker, number: int, *, pattern: str = "VMP AU AU VMP NU FW",
     viewer = viewers.read(snapshot, user_id, ())
     slate: Slate = rank(ranker, viewer, request, now=NOW, seed=int(feed_id, 16))
     ids = {Kind.VIDEO: snapshot.videos.id, Kind.FLOW: snapshot.flows.id}
-    items = [
-        ServedItem(int(ids[slot.kind][slot.index]), ITEM_TYPES[slot.kind], "https://v", slot.pool, slot.probability)
-        for slot in slate.slots
-    ]
+    items = [ServedItem(slot.kind, int(ids[slot.kind][slot.index]), "https://v") for slot in slate.slots]
     return ServedFeed(
         user_id=user_id,
         endpoint="total",
@@ -62,6 +59,8 @@ def served(ranker: Ranker, number: int, *, pattern: str = "VMP AU AU VMP NU FW",
         session_id="s",
         at=time.time(),
         items=items,
+        pools=[slot.pool for slot in slate.slots],
+        probabilities=[slot.probability for slot in slate.slots],
         origin=Origin(ranker=ranker, events=(), request=request, now=NOW),
         viewer=viewer,
     )
@@ -88,8 +87,8 @@ async def test_a_feed_waits_with_what_it_was_ranked_by(redis: Redis, log: ShownL
     found = impressions.decode(one.body)
     assert (one.feed_id, found.user_id, found.policy, found.snapshot) == (feed.feed_id, USER, "7", "random-4")
     assert found.ids.tolist() == [item.id for item in feed.items]
-    assert [impressions.POOLS[pool] for pool in found.pools] == [item.pool for item in feed.items]
-    assert found.probabilities == pytest.approx([item.probability for item in feed.items], rel=1e-6)
+    assert [impressions.POOLS[pool] for pool in found.pools] == feed.pools
+    assert found.probabilities == pytest.approx(list(feed.probabilities), rel=1e-6)
     assert abs(one.due - time.time() - 600) < 60
 
     assert feed.viewer is not None
@@ -134,7 +133,7 @@ async def test_a_key_that_holds_something_else_costs_its_user_alone(
 async def test_a_feed_that_cannot_be_described_is_counted_and_the_others_are_kept(
     redis: Redis, log: ShownLog, ranker: Ranker
 ) -> None:
-    await log.keep([replace(served(ranker, 1), viewer=None), served(ranker, 2, user_id=4)])
+    await log.keep([msgspec.structs.replace(served(ranker, 1), viewer=None), served(ranker, 2, user_id=4)])
     assert (log.kept, log.lost) == (1, 1)
 
 

@@ -1,11 +1,14 @@
 """Feeds' records as bytes, and where they are read again: `feed:{feed_id}`, kept as long as a session.
 
 A record of 24 places takes about 0.7 KB. Of the excluded ids those that the snapshot has are kept: an unknown one
-changes nothing. They are ascending whole numbers, stored as gaps, so that 50,000 of them take about 50 KB.
+changes nothing, so where all are few they all stay. They are ascending whole numbers, stored as gaps, so that 50,000 of
+them take about 50 KB.
 """
 
+import struct
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -13,22 +16,22 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from talentfeed.activity import answers, codec, keys
+from talentfeed.activity import answers, keys, packed
 from talentfeed.activity.outbox import Outbox, ServedFeed
 from talentfeed.contracts import Event, FeedRequest, Ints, Kind, Pool
 from talentfeed.errors import StoreUnavailableError
 from talentfeed.lookup import rows_of
 from talentfeed.ranking.record import FeedRecord, Origin, ServedSlot, VersionGoneError
 
-FORM = 1  # of the stored record
+FORM = 2  # of the stored record
 _RAW, _DEFLATED = b"\x00", b"\x01"
 _DEFLATE_FROM = 1_024  # bytes: below, the head of a deflated block is not worth its time
 _MOST_BYTES = 64 * 1_048_576  # of an inflated record: far above any of ours
-_KIND_NUMBERS = {name: int(kind) for name, kind in codec.KINDS.items()}
+FEW = 100  # ids that are kept whether the snapshot has them or not: looking takes longer than writing them
 _WIDTHS = (1, 2, 4, 8)  # bytes of a gap between ids
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}  # the same, as `struct` calls them
 _GAPS = {width: np.dtype(f"<u{width}") for width in _WIDTHS}
 
-_Slot = tuple[int, int, str, float]
 _Event = tuple[str, int, int, float, float | None, float | None]
 
 
@@ -48,17 +51,22 @@ class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     recent_creators: Sequence[Sequence[int]]
     shown_flows: list[int]
     events: list[_Event]
-    slots: list[_Slot]
+    items: bytes  # packed, in order
+    pools: Sequence[str]
+    probabilities: Sequence[float]
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(_Stored)
 
 
-def encode(feed: ServedFeed, origin: Origin) -> bytes:
-    """The record of a feed that went out."""
+def encode(feed: ServedFeed, origin: Origin, items: bytes | None = None) -> bytes:
+    """The record of a feed that went out. `items`: the feed's, packed, where they are at hand."""
     request, ranker = origin.request, origin.ranker
-    ids = known_ids(request.excluded_ids, ranker.snapshot.videos.id, ranker.snapshot.flows.id)
+    if len(request.excluded_ids) <= FEW:
+        excluded = pack_few(sorted(set(request.excluded_ids.tolist())))
+    else:
+        excluded = pack_ids(known_ids(request.excluded_ids, ranker.snapshot.videos.id, ranker.snapshot.flows.id))
     body = _encode(
         _Stored(
             form=FORM,
@@ -72,11 +80,13 @@ def encode(feed: ServedFeed, origin: Origin) -> bytes:
             endpoint=request.endpoint,
             size=request.size,
             pattern=" ".join(request.pattern),
-            excluded=pack_ids(ids),
+            excluded=excluded,
             recent_creators=request.recent_creators,
             shown_flows=request.shown_flows.tolist(),
             events=[(e.event_type, int(e.kind), e.item_id, e.at, e.value, e.watch_ratio) for e in origin.events],
-            slots=[(_KIND_NUMBERS[item.type], item.id, item.pool, item.probability) for item in feed.items],
+            items=b"".join([item.packed for item in feed.items]) if items is None else items,
+            pools=feed.pools,
+            probabilities=feed.probabilities,
         )
     )
     return _RAW + body if len(body) < _DEFLATE_FROM else _DEFLATED + zlib.compress(body, 1)
@@ -88,6 +98,7 @@ def decode(payload: bytes) -> FeedRecord:
         found = _decoder.decode(_inflate(payload))
         if found.form != FORM:
             raise VersionGoneError(f"A feed's record of form {found.form}; this version reads form {FORM}")
+        items = packed.as_tuples(packed.unpack(found.items)[0])
         return FeedRecord(
             feed_id=found.feed_id.hex(),
             snapshot=found.snapshot,
@@ -109,8 +120,8 @@ def decode(payload: bytes) -> FeedRecord:
             ),
             now=found.now,
             slots=[
-                ServedSlot(kind=Kind(kind), id=item, pool=Pool(pool), probability=probability)
-                for kind, item, pool, probability in found.slots
+                ServedSlot(kind=kind, id=item, pool=Pool(pool), probability=probability)
+                for (kind, item), pool, probability in zip(items, found.pools, found.probabilities, strict=True)
             ],
         )
     except (msgspec.MsgspecError, ValueError, zlib.error) as error:
@@ -152,9 +163,23 @@ def pack_ids(
     if not len(ids):
         return b""
     gaps = ids[1:] - ids[:-1]
-    most = int(gaps.max(initial=0))
-    width = next(width for width in _WIDTHS if most < 1 << (8 * width))
+    width = _width(int(gaps.max(initial=0)))
     return ids[:1].astype("<i8").tobytes() + bytes([width]) + gaps.astype(_GAPS[width]).tobytes()
+
+
+def pack_few(
+    ids: Sequence[int],  # ascending, each once
+) -> bytes:
+    """As `pack_ids`: of a page's worth of ids it is done before the arrays would be made."""
+    if not ids:
+        return b""
+    gaps = [after - before for before, after in pairwise(ids)]
+    width = _width(max(gaps, default=0))
+    return struct.pack(f"<qB{len(gaps)}{_CODES[width]}", ids[0], width, *gaps)
+
+
+def _width(gap: int) -> int:
+    return next(width for width in _WIDTHS if gap < 1 << (8 * width))
 
 
 def unpack_ids(packed: bytes) -> Ints:

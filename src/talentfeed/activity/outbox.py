@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import replace
 
-from talentfeed.activity.codec import KINDS
+from talentfeed.activity.codec import ITEM_TYPES
+from talentfeed.activity.packed import pack
 from talentfeed.contracts import Kind, Viewer
 from talentfeed.ranking.record import Origin
 
@@ -15,26 +16,31 @@ ORIGIN_BYTES = 64 * 1_048_576  # that waiting feeds may hold for their records' 
 Item = tuple[Kind, int]  # an item by its id on the platform
 
 
-class ServedItem(
-    msgspec.Struct, frozen=True, gc=False, rename={"id": "video_id", "type": "item_type", "url": "video_url"}
-):
-    """One place of a feed that went out. As JSON it is what its view has of its own."""
-
-    id: int
-    type: str  # resume or challenge
-    url: str  # of the video itself
-    pool: str  # the code of the pool it was drawn from
-    probability: float
-
-    @property
-    def kind(self) -> Kind:
-        """What the type means."""
-        return KINDS[self.type]
+class _Told(msgspec.Struct, gc=False):
+    video_id: int
+    item_type: str
+    video_url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedFeed:
-    """A feed that went out."""
+_encoder = msgspec.json.Encoder()
+
+
+class ServedItem:
+    """An item as it is recorded wherever it is served: made once, used by all feeds that it is in."""
+
+    __slots__ = ("id", "kind", "packed", "text", "url")
+
+    def __init__(self, kind: Kind, id_: int, url: str) -> None:
+        """`url`: of the video itself."""
+        self.kind = kind
+        self.id = id_
+        self.url = url
+        self.packed = pack([(kind, id_)])
+        self.text = b"," + _encoder.encode(_Told(id_, ITEM_TYPES[kind], url))[1:-1]  # what its views say of it
+
+
+class ServedFeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A feed that went out. `items`, `pools` and `probabilities` are of one length: a place of the feed each."""
 
     user_id: int
     endpoint: str  # total, discover, flow
@@ -42,6 +48,8 @@ class ServedFeed:
     session_id: str
     at: float  # seconds UTC
     items: Sequence[ServedItem]
+    pools: Sequence[str]  # the code of the pool each was drawn from
+    probabilities: Sequence[float]
     origin: Origin | None = None  # what a record is made of; None: the feed goes without one
     viewer: Viewer | None = None  # as it was ranked for, for who learns from the feed
 
@@ -93,7 +101,10 @@ class Outbox:
         for feed in feeds:
             self._held -= feed.weight
             pending = self._pending[feed.user_id]
-            del pending[next(n for n, other in enumerate(pending) if other is feed)]  # by identity; mostly the first
+            if pending[0] is feed:  # nearly always
+                del pending[0]
+            else:
+                del pending[next(n for n, other in enumerate(pending) if other is feed)]
             if not pending:
                 del self._pending[feed.user_id]
 

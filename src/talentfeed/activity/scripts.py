@@ -42,59 +42,61 @@ end
 
 # KEYS: drained:{recorder}, waiting, full, then for each feed: user_activity, session, shown_flows, feed
 # ARGV: number of this drain (a recorder counts up from 1), activity TTL, session TTL, bytes kept of a session, bytes of
-#       an item, flows' life, flows kept, threshold, then for each feed: user id, shown at, its record (empty: none),
-#       its items (packed), its activities in parts (a line each, see `served.py`), its flow ids (a blank between)
+#       an item, flows' life, flows kept, threshold, then for each feed: user id, its record (empty: none), its items
+#       (packed), how its views begin, what comes after their number in them, the activity of its request, n flows,
+#       n views, for each flow when and which, for each view what it has of its own
 # Repeated, however late: the number is not above the last one done, nothing happens.
 # → 1 + how many activities were refused since the key holds something else; 0 where it was done before
+# A command takes Redis about a microsecond, so they are few, and the indexes are told of all users at once.
 SERVED = (
     _NOW
-    + _OURS
-    + _PUSH
-    + _APPEND
     + """
 if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800)
-local next, refused = 9, 0
-local function take()
-  next = next + 1
-  return ARGV[next - 1]
+local function unless_foreign(...)
+  local answer = redis.pcall(...)
+  if type(answer) ~= 'table' or not answer['err'] then return answer end
+  local why = tostring(answer['err'])
+  if not string.find(why, 'WRONGTYPE', 1, true) then error(why) end
 end
-local function take_list(part)
-  local list = {}
-  for one in string.gmatch(take(), part) do list[#list + 1] = one end
-  return list
-end
-local function put_together(parts)
-  local view, shared = parts[1], string.sub(parts[2], 2)
-  local whole = {string.sub(parts[3], 1, -2) .. ',' .. shared}
-  shared = string.sub(shared, 1, -2) .. ','
-  for i = 4, #parts do
-    local number = string.format('%d', i - 4)
-    whole[i - 2] = view .. number .. '","position":' .. number .. ',' .. shared .. string.sub(parts[i], 2)
-  end
-  return whole
-end
+local life, session_life, most, width = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local threshold, since = tonumber(ARGV[8]), string.format('%.17g', now)
+local next, refused, users, full = 9, 0, {}, {}
+local places = {}
 for key = 4, #KEYS, 4 do
-  local user, at, record, items = take(), take(), take(), take()
-  local activities, flows = put_together(take_list('[^\\n]+')), take_list('%S+')
   local list, session, shown = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  if ours(list, 'list') then
-    local kept = redis.call('TTL', list) == -1
-    push(list, user, activities, KEYS[2], KEYS[3], tonumber(ARGV[8]))
-    if not kept then redis.call('EXPIRE', list, ARGV[2]) end
+  local user, record, items, begin, shared, request, flows, count = unpack(ARGV, next, next + 7)
+  local first, activities = next + 8 + 2 * tonumber(flows), {request}
+  next = first + tonumber(count)
+  for place = #places, next - first - 1 do places[place + 1] = place .. '","position":' .. place .. ',' end
+  for i = first, next - 1 do activities[i - first + 2] = begin .. places[i - first + 1] .. shared .. ARGV[i] end
+  local length
+  for i = 1, #activities, 1000 do
+    length = unless_foreign('LPUSH', list, unpack(activities, i, math.min(i + 999, #activities)))
+  end
+  if length then
+    if length == #activities or redis.call('TTL', list) ~= -1 then redis.call('EXPIRE', list, life) end
+    users[#users + 1], users[#users + 2] = since, user
+    if length >= threshold then full[#full + 1] = user end
   else
     refused = refused + #activities
   end
-  if #items > 0 and ours(session, 'string') then
-    append(session, items, tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[3])
+  if #items > 0 then
+    length = unless_foreign('APPEND', session, items)
+    if length then
+      if (length - #items) % width ~= 0 then redis.call('SET', session, items)
+      elseif length > most + most / 10 then redis.call('SET', session, redis.call('GETRANGE', session, -most, -1)) end
+      redis.call('EXPIRE', session, session_life)
+    end
   end
-  if #flows > 0 and ours(shown, 'zset') then
-    for _, flow in ipairs(flows) do redis.call('ZADD', shown, at, flow) end
+  if flows ~= '0' and unless_foreign('ZADD', shown, unpack(ARGV, first - 2 * tonumber(flows), first - 1)) then
     redis.call('ZREMRANGEBYRANK', shown, 0, -tonumber(ARGV[7]) - 1)
     redis.call('EXPIRE', shown, ARGV[6])
   end
-  if #record > 0 then redis.call('SET', KEYS[key + 3], record, 'EX', ARGV[3]) end
+  if #record > 0 then redis.call('SET', KEYS[key + 3], record, 'EX', session_life) end
 end
+if #users > 0 then redis.call('ZADD', KEYS[2], 'NX', unpack(users)) end
+if #full > 0 then redis.call('SADD', KEYS[3], unpack(full)) end
 return 1 + refused
 """
 )

@@ -93,7 +93,7 @@ class ShownLog:
         assert origin is not None  # noqa: S101 - the caller looked
         assert feed.viewer is not None  # noqa: S101
         ranker, items = origin.ranker, feed.items
-        kinds = np.array([codec.KINDS[item.type] for item in items], np.uint8)
+        kinds = np.array([item.kind for item in items], np.uint8)
         ids = np.array([item.id for item in items], np.int64)
         x, predicted = _NO_FEATURES, _NOTHING_PREDICTED
         videos = ids[kinds == _VIDEO]
@@ -111,8 +111,8 @@ class ShownLog:
             preset=ranker.preset.name,
             kinds=kinds,
             ids=ids,
-            pools=np.array([_POOL_NUMBERS[item.pool] for item in items], np.uint8),
-            probabilities=np.array([item.probability for item in items], np.float32),
+            pools=np.array([_POOL_NUMBERS[pool] for pool in feed.pools], np.uint8),
+            probabilities=np.array(feed.probabilities, np.float32),
             features=x,
             predicted=predicted,
         )

@@ -11,7 +11,6 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from talentfeed.activity.codec import ITEM_TYPES
 from talentfeed.activity.recorder import ServedFeed, ServedItem
 from talentfeed.activity.sessions import Session
 from talentfeed.api.bodies import FeedQuery, feed_query, read_object
@@ -78,6 +77,8 @@ def feed_endpoint(
                 session_id=session.session_id,
                 at=time.time(),  # when it happened, also where the catalogue is served as on another day
                 items=served_items(snapshot, slate.slots),
+                pools=[slot.pool for slot in slate.slots],
+                probabilities=[slot.probability for slot in slate.slots],
                 origin=Origin(ranker=serving.ranker, events=session.events, request=page, now=now),
                 viewer=viewer,
             )
@@ -141,34 +142,36 @@ def _record(service: Service, metrics: Metrics, feed_id: str, feed: Callable[[],
 
 
 class ServedItems:
-    """What went out, as it is recorded. What does not change of an item is looked up once a snapshot."""
+    """What went out, as it is recorded. An item is looked up once a snapshot."""
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
-        self._known: dict[Kind, dict[int, tuple[int, str, str]]] = {}
+        self._known: dict[Kind, dict[int, ServedItem]] = {}
 
     def __call__(self, snapshot: Snapshot, slots: Sequence[Slot]) -> list[ServedItem]:
         """One a slot, in order."""
         if snapshot is not self._snapshot:
             self._snapshot, self._known = snapshot, {kind: {} for kind in Kind}
-        videos, flows = self._known[Kind.VIDEO], self._known[Kind.FLOW]
-        found = []
-        for slot in slots:
-            known = videos if slot.kind is Kind.VIDEO else flows
-            item = known.get(slot.index)
-            if item is None:
-                item = known[slot.index] = _item(snapshot, slot)
-                if len(known) > REMEMBERED:
-                    known.clear()
-            found.append(ServedItem(*item, slot.pool, slot.probability))
-        return found
+        known = self._known
+        try:
+            return [known[slot.kind][slot.index] for slot in slots]
+        except KeyError:
+            return [self._item(snapshot, slot) for slot in slots]
+
+    def _item(self, snapshot: Snapshot, slot: Slot) -> ServedItem:
+        known = self._known[slot.kind]
+        item = known.get(slot.index)
+        if item is None:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            item = known[slot.index] = _item(snapshot, slot)
+        return item
 
 
-def _item(snapshot: Snapshot, slot: Slot) -> tuple[int, str, str]:
-    """Its id, its type's name, its URL."""
+def _item(snapshot: Snapshot, slot: Slot) -> ServedItem:
     catalogue = _catalogue(snapshot, slot)
     begin, end = catalogue.url_start[slot.index : slot.index + 2].tolist()
-    return int(catalogue.id[slot.index]), ITEM_TYPES[slot.kind], catalogue.url[begin:end].tobytes().decode()
+    return ServedItem(slot.kind, int(catalogue.id[slot.index]), catalogue.url[begin:end].tobytes().decode())
 
 
 def _catalogue(snapshot: Snapshot, slot: Slot) -> Videos | Flows:

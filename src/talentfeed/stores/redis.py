@@ -1,9 +1,11 @@
 """Redis, or the in-process store that stands in for it, behind the same client object."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hiredis import pack_command
 from redis.asyncio import Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -20,7 +22,7 @@ SOCKET_TIMEOUT = 1.0
 CONNECT_TIMEOUT = 1.0
 PROTOCOL = 2  # RESP3 changes the shape of some answers
 
-_serializer = HiredisRespSerializer()  # twice as quick as the client's own; a feed has a dozen words
+_serializer = HiredisRespSerializer()  # looks at each word by itself, as it may be of any type
 _server: "FakeServer | None" = None
 
 
@@ -98,6 +100,9 @@ class _Ours:
     """A connection that is lost says so in one way; commands are written by hiredis, as those of a blocking client."""
 
     def pack_command(self, *words: Any) -> list[bytes]:
+        if type(words[0]) is str and " " not in words[0]:
+            with suppress(TypeError):  # a bytearray, say, or what is no word at all
+                return [pack_command(words)]
         packed: list[bytes] = _serializer.pack(*words)
         return packed
 
