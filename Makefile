@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server promtool:prometheus
 WORKERS ?= 2
 
-.PHONY: help setup demo test sanitize test-data check format bench bench-kernel bench-flush bench-build bench-start bench-serve load soak requirements clean faults
+.PHONY: help setup demo test sanitize test-data check format bench bench-kernel bench-flush bench-build bench-start bench-serve load soak dashboard requirements clean faults
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -69,6 +69,9 @@ load: setup ## two minutes of feeds, scrolls, events and reloads on a real serve
 
 soak: setup ## the same for twenty minutes: does memory stay flat?
 	$(BIN)/python -m benchmarks.load --seconds $(or $(SECONDS),1200) $(ARGS)
+
+dashboard: setup ## every panel of the dashboard as text, after two minutes of load: SECONDS= to shorten
+	$(BIN)/python -m benchmarks.dashboard --seconds $(or $(SECONDS),120) $(ARGS)
 
 requirements: ## compile the hashed pins anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra build --extra s3 --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt

@@ -7,8 +7,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,15 +75,22 @@ def main() -> None:
         sys.exit(1)
 
 
-def under_load(place: Path, environment: Mapping[str, str], chosen: argparse.Namespace) -> dict[str, Any]:
-    """→ what is printed as JSON."""
+def under_load(
+    place: Path,
+    environment: Mapping[str, str],
+    chosen: argparse.Namespace,
+    *,
+    beside: Callable[[service.Server], AbstractContextManager[None]] = nullcontext,
+) -> dict[str, Any]:
+    """→ what is printed as JSON. `beside`: what else goes on while the load lasts."""
     first = _query(environment, "SELECT COALESCE(MAX(id), 0) FROM activity_log")[0][0]
     server = service.Server(place, environment, chosen.workers)
     server.start()
     server.wait()
     account, watch = Account(), Watch()
     try:
-        asyncio.run(_load(server, environment, account, watch, chosen))
+        with beside(server):
+            asyncio.run(_load(server, environment, account, watch, chosen))
         lost_served, degraded = (
             server.count("talentfeed_lost_served_total"),
             server.count("talentfeed_feed_degraded_total"),
