@@ -80,7 +80,7 @@ def under_load(
     environment: Mapping[str, str],
     chosen: argparse.Namespace,
     *,
-    beside: Callable[[service.Server], AbstractContextManager[None]] = nullcontext,
+    beside: Callable[[service.Server], AbstractContextManager[object]] = nullcontext,
 ) -> dict[str, Any]:
     """→ what is printed as JSON. `beside`: what else goes on while the load lasts."""
     first = _query(environment, "SELECT COALESCE(MAX(id), 0) FROM activity_log")[0][0]
