@@ -9,26 +9,39 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from talentfeed.contracts import Floats, Ints, Kind, Pool
+from talentfeed.contracts import N_FEATURES, Floats, Ints, Kind, Pool
 from talentfeed.errors import TalentFeedError
+from talentfeed.ranking import learned
+from talentfeed.ranking.presets import Preset
 
 FORM = 1  # of a stored record
 WAITING = "impressions"  # zset: user id -> when (seconds, Redis' clock) the window of their oldest feed is over
 COUNTS = "impressions:counts"  # hash: bandit -> how many impressions it has been given: their ordinals
 
 POOLS = tuple(Pool)
-BANDITS = (Pool.POPULAR.value, Pool.AFFINITY.value, Pool.FRESH.value)
-# In the order of POOLS. An item drawn from `explore` was chosen by no score: it says as much to one as to another.
-TAUGHT: dict[Pool, tuple[int, ...]] = {
-    Pool.POPULAR: (0,),
-    Pool.AFFINITY: (1,),
-    Pool.FRESH: (2,),
-    Pool.FLOW: (),
-    Pool.EXPLORE: (0, 1, 2),
-}
 
 _I8, _F4 = np.dtype("<i8"), np.dtype("<f4")
 Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What learns under a preset."""
+
+    bandits: tuple[str, ...]  # by the code of the pool that has it
+    d: int  # features
+    taught: NDArray[np.bool_]  # (len(POOLS), len(bandits)) does a video from this pool teach it
+
+
+def shape_of(preset: Preset) -> Shape:
+    """A pool's videos teach the bandit that scored them. One drawn from `explore` was chosen by no score, and says as
+    much to one as to another."""
+    bandits = tuple(pool.value for pool in preset.bandits)
+    taught = np.zeros((len(POOLS), len(bandits)), np.bool_)
+    for pool in (Pool.POPULAR, Pool.AFFINITY, Pool.FRESH):
+        taught[POOLS.index(pool), bandits.index(preset.bandit_of(pool).value)] = True
+    taught[POOLS.index(Pool.EXPLORE)] = True
+    return Shape(bandits=bandits, d=N_FEATURES if preset.learned is None else len(learned.NAMES), taught=taught)
 
 
 class DamagedImpressionError(TalentFeedError):
@@ -66,7 +79,7 @@ _decoder = msgspec.msgpack.Decoder(_Stored)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impressions:
-    """A feed as it was served. n = places, v = those that are videos, d = features, k = len(BANDITS)."""
+    """A feed as it was served. n = places, v = those that are videos, d = features, k = bandits of the preset."""
 
     user_id: int
     at: float  # when it was served, seconds UTC
@@ -128,7 +141,7 @@ def decode(body: bytes) -> Impressions:
         probabilities = np.frombuffer(found.probabilities, _F4)
         videos = int((kinds == int(Kind.VIDEO)).sum())
         features = np.frombuffer(found.features, _F4).reshape(videos, -1 if videos else 0)
-        predicted = np.frombuffer(found.predicted, _F4).reshape(videos, len(BANDITS))
+        predicted = np.frombuffer(found.predicted, _F4).reshape(videos, -1 if videos else 0)
     except (msgspec.MsgspecError, ValueError) as error:
         raise DamagedImpressionError(f"Not the record of a feed: {error}") from error
     if found.form != FORM:
@@ -152,15 +165,11 @@ def decode(body: bytes) -> Impressions:
     )
 
 
-def counts(one: Impressions) -> str:
+def counts(one: Impressions, shape: Shape) -> str:
     """How many impressions each bandit is given by a feed, as the script takes it."""
-    pools = one.pools[one.kinds == int(Kind.VIDEO)].tobytes()
-    given = [0] * len(BANDITS)
-    for number, taught in enumerate(TAUGHT.values()):
-        n = pools.count(number)
-        for bandit in taught:
-            given[bandit] += n
-    return ",".join([f"{name}={n}" for name, n in zip(BANDITS, given, strict=True)])
+    pools = one.pools[one.kinds == int(Kind.VIDEO)]
+    given = shape.taught[pools].sum(axis=0).tolist()
+    return ",".join([f"{name}={n}" for name, n in zip(shape.bandits, given, strict=True)])
 
 
 def waiting(stored: bytes) -> Waiting:
@@ -172,7 +181,7 @@ def waiting(stored: bytes) -> Waiting:
         at = float(due)
     except ValueError as error:
         raise DamagedImpressionError(f"Not a feed that waits: {error}") from error
-    if not found or not np.isfinite(at) or set(last) != set(BANDITS):
+    if not found or not np.isfinite(at):
         raise DamagedImpressionError("Not a feed that waits: its head is cut short")
     return Waiting(feed_id=feed_id, due=at, last=last, body=body)
 

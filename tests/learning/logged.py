@@ -10,8 +10,10 @@ from tests.reference.learning import Logged
 
 from talentfeed import impressions
 from talentfeed.contracts import Kind, Pool
-from talentfeed.impressions import BANDITS, Impressions, Outcome
+from talentfeed.impressions import Impressions, Outcome
+from talentfeed.ranking.presets import preset
 
+SHAPE = impressions.shape_of(preset("classic"))
 WINDOW = 600.0
 NOW = 1_800_000_000.0
 EVENTS = ("video_view", "like", "save", "rating", "match", "share", "skip")
@@ -25,7 +27,7 @@ def made_log(
     rng = random.Random(seed)
     generator = np.random.default_rng(seed)
     log, events, ordinals = [], [], {}
-    last = dict.fromkeys(BANDITS, 0)
+    last = dict.fromkeys(SHAPE.bandits, 0)
     times = sorted(now - WINDOW - 1.0 - rng.random() * past for _ in range(feeds))
     for number, recorded in enumerate(times):
         n = rng.randint(1, 12)
@@ -57,7 +59,7 @@ def made_log(
             predicted=generator.random((videos, 3)).astype(np.float32),
         )
         feed_id = f"{rng.getrandbits(128):032x}"
-        for name in impressions.counts(feed).split(","):
+        for name in impressions.counts(feed, SHAPE).split(","):
             bandit, given = name.split("=")
             last[bandit] += int(given)
         ordinals[feed_id] = dict(last)

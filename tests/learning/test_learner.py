@@ -20,9 +20,12 @@ from talentfeed.learning import sums
 from talentfeed.learning.learner import JUDGED, Learner, Rules, ended
 from talentfeed.learning.policies import INCREMENTS, Policies
 from talentfeed.learning.sums import Sums
+from talentfeed.ranking.presets import preset
 
 pytestmark = pytest.mark.anyio
 RULES = Rules(window=WINDOW, update_seconds=0.01, half_life_days=0.0)
+CLASSIC = preset("classic")
+SHAPE = impressions.shape_of(CLASSIC)
 Log = tuple[list[Logged], list[tuple[int, impressions.Outcome]], dict[str, dict[str, int]]]
 
 
@@ -38,7 +41,7 @@ def raw(redis: Redis) -> Any:
 
 
 def learner(redis: Redis, **more: Any) -> Learner:
-    return Learner(redis, more.pop("rules", RULES), **more)
+    return Learner(redis, more.pop("rules", RULES), CLASSIC, **more)
 
 
 async def all_of(one: Learner) -> int:
@@ -51,7 +54,7 @@ async def all_of(one: Learner) -> int:
 
 
 async def learned(redis: Redis) -> Sums:
-    policies = Policies(redis)
+    policies = Policies(redis, CLASSIC)
     return await policies.read((await policies.head()).learned)
 
 
@@ -177,7 +180,7 @@ async def test_a_feed_that_cannot_be_read_holds_up_nobody_and_is_counted(redis: 
     await raw(redis).lpush(impressions.shown(1), *bad)
     assert await all_of(learner(redis)) == 24
     same(await learned(redis), (log, events, ordinals))
-    assert (await Policies(redis).tally())["refused_impressions"] >= 4
+    assert (await Policies(redis, CLASSIC).tally())["refused_impressions"] >= 4
 
 
 async def test_an_impression_whose_features_are_no_numbers_teaches_no_bandit(redis: Redis, now: float) -> None:
@@ -193,13 +196,13 @@ async def test_an_impression_whose_features_are_no_numbers_teaches_no_bandit(red
     await all_of(learner(redis))
     found = await learned(redis)
     assert all(np.isfinite(one.gram).all() for one in found.bandits.values())
-    assert (await Policies(redis).tally())["refused_impressions"] == 1
+    assert (await Policies(redis, CLASSIC).tally())["refused_impressions"] == 1
     assert found.impressions == sum(len(one.feed) for one in log)  # it was shown all the same
 
 
 def poisoned() -> list[bytes]:
     """Increments that no impressions can add up to."""
-    good = sums.nothing()
+    good = sums.nothing(SHAPE)
     one = replace(good.bandits["AU"], gram=np.eye(18), b=np.ones(18), weight=1.0, rewards=1)
     wrong = [
         replace(one, gram=np.full((18, 18), np.nan)),
@@ -228,7 +231,7 @@ async def test_a_poisoned_increment_is_refused_and_counted(redis: Redis, now: fl
     await raw(redis).lpush(INCREMENTS, increment)
     assert await one.fold() is not None
     same(await learned(redis), log)
-    tally = await Policies(redis).tally()
+    tally = await Policies(redis, CLASSIC).tally()
     assert (tally["refused_increments"], tally["waiting"]) == (1, 0)
 
 
@@ -253,9 +256,13 @@ async def test_history_comes_first_once_and_weighs_less(redis: Redis, now: float
     log = made_log(10, now=now)
     bandits, _ = reference.learned(log[0], reference.rewards(log[0], log[1]))
     one = replace(
-        sums.nothing().bandits["AU"], gram=bandits["AU"].A - np.eye(18), b=bandits["AU"].b, weight=1e4, rewards=10_000
+        sums.nothing(SHAPE).bandits["AU"],
+        gram=bandits["AU"].A - np.eye(18),
+        b=bandits["AU"].b,
+        weight=1e4,
+        rewards=10_000,
     )
-    nothing = sums.nothing()
+    nothing = sums.nothing(SHAPE)
     known = sums.weighed(replace(nothing, bandits={**nothing.bandits, "AU": one}), 0.1)
     await learner(redis, warm=lambda: known).begin()
     assert await learner(redis, warm=lambda: known).begin() is None

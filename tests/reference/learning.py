@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talentfeed.contracts import Floats
-from talentfeed.impressions import BANDITS, POOLS, TAUGHT, Impressions, Outcome
+from talentfeed.contracts import Floats, Pool
+from talentfeed.impressions import POOLS, Impressions, Outcome
 
 DECAY = 0.98
+BANDITS = ("VMP", "AU", "NU")  # of the preset classic
+TAUGHT = {Pool.POPULAR: (0,), Pool.AFFINITY: (1,), Pool.FRESH: (2,), Pool.FLOW: (), Pool.EXPLORE: (0, 1, 2)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,18 +12,18 @@ from redis.exceptions import RedisError
 from talentfeed import impressions
 from talentfeed.activity import answers, codec, scripts
 from talentfeed.activity.outbox import ServedFeed
-from talentfeed.contracts import Activity, Floats, Kind, Policy, Pool, Snapshot
-from talentfeed.impressions import Impressions
+from talentfeed.contracts import Activity, Floats, Kind, Policy, Snapshot
+from talentfeed.impressions import Impressions, Shape
 from talentfeed.lookup import rows_of
 from talentfeed.ranking import features, linucb
 from talentfeed.ranking.feed import moving_columns
+from talentfeed.ranking.presets import Preset
 
 log = logging.getLogger(__name__)
 
 _POOL_NUMBERS = {pool.value: number for number, pool in enumerate(impressions.POOLS)}
 _VIDEO = int(Kind.VIDEO)
 _NO_FEATURES = np.zeros((0, 0), np.float32)
-_NOTHING_PREDICTED = np.zeros((0, len(impressions.BANDITS)), np.float32)
 LEAST_LIFE = 6 * 3600.0  # seconds that feeds wait for a learner that is away
 
 
@@ -38,6 +38,7 @@ class ShownLog:
         self._drains = 0
         self._fixed: tuple[Snapshot, Floats] | None = None
         self._theta: tuple[Policy, Floats] | None = None
+        self._shape: tuple[Preset, Shape] | None = None
         self._away = False
         self.life = max(LEAST_LIFE, 4 * window)
         self.kept = 0  # feeds
@@ -77,7 +78,8 @@ class ShownLog:
                 continue
             try:
                 made = self.made(feed)
-                body, counts = impressions.encode(made), impressions.counts(made)
+                body = impressions.encode(made)
+                counts = impressions.counts(made, self._shape_of(feed.origin.ranker.preset))
             except Exception:
                 log.exception("Feed %s cannot be learned from", feed.feed_id)
                 self.lost += 1
@@ -95,12 +97,14 @@ class ShownLog:
         ranker, items = origin.ranker, feed.items
         kinds = np.array([item.kind for item in items], np.uint8)
         ids = np.array([item.id for item in items], np.int64)
-        x, predicted = _NO_FEATURES, _NOTHING_PREDICTED
+        x = predicted = _NO_FEATURES
         videos = ids[kinds == _VIDEO]
         if len(videos):
             rows, _ = rows_of(ranker.snapshot.videos.id, videos)
-            whole = self._columns(ranker.snapshot)[rows]
-            whole[:, features.MOVING] = moving_columns(ranker, feed.viewer, rows, origin.now, int(feed.feed_id, 16))
+            whole = moving_columns(ranker, feed.viewer, rows, origin.now, int(feed.feed_id, 16))
+            if ranker.preset.learned is None:
+                moving, whole = whole, self._columns(ranker.snapshot)[rows]
+                whole[:, features.MOVING] = moving
             x = whole.astype(np.float32)
             predicted = impressions.prediction(x, self._thetas(ranker.policy))
         return Impressions(
@@ -122,10 +126,15 @@ class ShownLog:
             self._fixed = (snapshot, np.asarray(snapshot.videos.features))
         return self._fixed[1]
 
+    def _shape_of(self, preset: Preset) -> Shape:
+        if self._shape is None or self._shape[0] is not preset:
+            self._shape = (preset, impressions.shape_of(preset))
+        return self._shape[1]
+
     def _thetas(self, policy: Policy) -> Floats:
         """(d, bandits)"""
         if self._theta is None or self._theta[0] is not policy:
-            derived = [linucb.derive(policy.bandits[Pool(name)]).theta for name in impressions.BANDITS]
+            derived = [linucb.derive(state).theta for state in policy.bandits.values()]
             self._theta = (policy, np.stack(derived, axis=1))
         return self._theta[1]
 

@@ -7,16 +7,14 @@ import msgspec
 import numpy as np
 
 from talentfeed import impressions
-from talentfeed.contracts import N_FEATURES, Floats, Ints
-from talentfeed.impressions import BANDITS, POOLS, TAUGHT, DamagedImpressionError, Impressions, Waiting
+from talentfeed.contracts import Floats, Ints
+from talentfeed.impressions import DamagedImpressionError, Impressions, Shape, Waiting
 from talentfeed.learning import rewards, sums
 from talentfeed.learning.rewards import Feed
 from talentfeed.learning.sums import Sums
 from talentfeed.ranking.linucb import MAX_FEATURE
 
 _NAME = 32  # bytes of a feed's id
-# by pool and bandit: does a video from this pool teach it
-_TAUGHT = np.array([[bandit in TAUGHT[pool] for bandit in range(len(BANDITS))] for pool in POOLS], np.bool_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ class Rows:
     feed: Impressions
     reward: Floats  # (n,)
     sound: Ints  # (v',) rows of `feed.features` that are numbers within bounds
-    last: dict[str, int]
+    last: dict[str, int]  # bandit -> the ordinal of its last impression in the feed
 
 
 def of_user(
@@ -54,6 +52,7 @@ def of_user(
     stored: Sequence[bytes],  # the user's list, newest at the head
     told: bytes | None,  # the user's outcomes
     *,
+    shape: Shape,
     now: float,
     window: float,
 ) -> Learned | None:
@@ -96,27 +95,27 @@ def of_user(
     found = rewards.attribute(feeds, outcomes)
     rows = []
     for (head, feed), reward in zip(kept, found, strict=False):  # feeds not due yet come after
-        sound = _sound(feed)
+        sound = _sound(feed, shape)
         refused += len(feed.features) - len(sound)
         rows.append(Rows(feed_id=head.feed_id, feed=feed, reward=reward, sound=sound, last=head.last))
     consumed = Consumed(user_id=user_id, feeds=due, oldest=stored[-1][:_NAME], newest=stored[-due][:_NAME])
     return Learned(consumed=consumed, rows=rows, refused=refused)
 
 
-def _sound(feed: Impressions) -> Ints:
-    if feed.features.shape[1] != N_FEATURES:
+def _sound(feed: Impressions, shape: Shape) -> Ints:
+    if feed.features.shape[1] != shape.d or feed.predicted.shape[1] != len(shape.bandits):
         return np.zeros(0, np.int64)
     # written so that NaN fails too
     fine = (np.abs(feed.features) <= MAX_FEATURE).all(axis=1) & (np.abs(feed.predicted) <= 1e6).all(axis=1)
     return np.flatnonzero(fine)
 
 
-def add_up(learned: Sequence[Learned]) -> Sums | None:
+def add_up(learned: Sequence[Learned], shape: Shape) -> Sums | None:
     """One increment of them all; None: they come to nothing."""
     rows = [one for user in learned for one in user.rows if len(one.feed)]
     if not rows:
         return None
-    parts = [_bandit_rows(one) for one in rows]
+    parts = [_bandit_rows(one, shape) for one in rows]
     x, reward, predicted, teaches, ordinal = (
         np.concatenate([part[column] for part in parts]) for column in range(len(parts[0]))
     )
@@ -131,7 +130,7 @@ def add_up(learned: Sequence[Learned]) -> Sums | None:
                 predicted[teaches[:, number], number],
                 ordinal[teaches[:, number], number],
             )
-            for number, name in enumerate(BANDITS)
+            for number, name in enumerate(shape.bandits)
         },
         items=sums.of_items(kind, ids, np.ones(len(ids)), whole),
         impressions=len(ids),
@@ -139,15 +138,17 @@ def add_up(learned: Sequence[Learned]) -> Sums | None:
     )
 
 
-def _bandit_rows(one: Rows) -> tuple[Floats, Floats, Floats, np.ndarray, Ints]:
+def _bandit_rows(one: Rows, shape: Shape) -> tuple[Floats, Floats, Floats, np.ndarray, Ints]:
     """Of a feed's videos: features, rewards, predictions, which bandits they teach, and their ordinals there."""
-    videos = one.feed.videos
-    taught = _TAUGHT[one.feed.pools[videos]]
-    before = np.array([one.last[name] for name in BANDITS], np.int64) - taught.sum(axis=0)
+    videos, sound = one.feed.videos, one.sound
+    if not len(sound):
+        none = np.zeros((0, len(shape.bandits)))
+        return np.zeros((0, shape.d)), np.zeros(0), none, none.astype(np.bool_), none.astype(np.int64)
+    taught = shape.taught[one.feed.pools[videos]]
+    before = np.array([one.last.get(name, 0) for name in shape.bandits], np.int64) - taught.sum(axis=0)
     ordinal = before + np.cumsum(taught, axis=0)
-    sound = one.sound
     return (
-        one.feed.features[sound].astype(np.float64).reshape(len(sound), -1 if len(sound) else N_FEATURES),
+        one.feed.features[sound].astype(np.float64),
         one.reward[videos[sound]],
         one.feed.predicted[sound].astype(np.float64),
         taught[sound],

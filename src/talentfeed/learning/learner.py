@@ -20,6 +20,7 @@ from talentfeed.learning import increments, scripts, sums
 from talentfeed.learning.increments import Judged, Learned
 from talentfeed.learning.policies import INCREMENTS, TALLY, Head, Policies
 from talentfeed.learning.sums import Sums
+from talentfeed.ranking.presets import Preset
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Learner:
         self,
         redis: Redis,
         rules: Rules,
+        preset: Preset,
         *,
         lease: float = LEASE,
         warm: Callable[[], Sums | None] = lambda: None,
@@ -60,7 +62,8 @@ class Learner:
         self._rules = rules
         self._lease = lease
         self._warm = warm
-        self.policies = Policies(redis)
+        self.policies = Policies(redis, preset)
+        self._shape = self.policies.shape
         self._due_script = redis.register_script(scripts.DUE)
         self._commit_script = redis.register_script(scripts.COMMIT)
         self._told: set[str] = set()
@@ -76,20 +79,20 @@ class Learner:
         learned: list[Learned] = []
         empty: list[int] = []
         for user_id, (feeds, told) in zip(users, stored, strict=True):
-            found = increments.of_user(user_id, feeds, told, now=now, window=self._rules.window)
+            found = increments.of_user(user_id, feeds, told, shape=self._shape, now=now, window=self._rules.window)
             if found is not None:
                 learned.append(found)
             elif not feeds:  # they have expired
                 empty.append(user_id)
         if not learned and not empty:
             return 0
-        total = increments.add_up(learned)
+        total = increments.add_up(learned, self._shape)
         if await self._commit(learned, empty, total):
             return sum(one.consumed.feeds for one in learned)
         # one of the users was somebody else's after all: each alone, so that the others are not held up
         done = 0
         for one in learned if len(learned) > 1 else ():
-            if await self._commit([one], [], increments.add_up([one])):
+            if await self._commit([one], [], increments.add_up([one], self._shape)):
                 done += one.consumed.feeds
         return done
 
@@ -154,7 +157,7 @@ class Learner:
         parts, refused = [base if gamma == 1.0 else sums.weighed(base, gamma)], 0
         for payload in waiting:
             try:
-                parts.append(sums.decode(payload))
+                parts.append(sums.decode(payload, self._shape))
             except PolicyError as error:
                 refused += 1
                 log.error("An increment is refused, its impressions teach nothing: %s", error)

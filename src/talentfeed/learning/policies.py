@@ -1,7 +1,6 @@
 """The versions of the policy in Redis: which is learned, which is served, what came before. docs/learning.md."""
 
 import base64
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,15 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from talentfeed.contracts import Policy
+from talentfeed.contracts import FEATURE_NAMES, Policy
 from talentfeed.errors import PolicyError
+from talentfeed.impressions import Shape, shape_of
 from talentfeed.learning import scripts, sums
 from talentfeed.learning.sums import Sums
+from talentfeed.ranking import learned as learned_names
 from talentfeed.ranking.feed import initial_policy
+from talentfeed.ranking.linucb import derive
+from talentfeed.ranking.presets import Preset
 
 HEAD = "policy"  # hash: number, learned, served, at, forgot_at
 STATES = "policy:states"  # hash: version -> its sums
@@ -42,8 +45,10 @@ class Head:
 class Policies:
     """Reads and makes versions. All errors of the connection go through."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, preset: Preset) -> None:
         self._redis = redis
+        self.preset = preset
+        self.shape = shape_of(preset)
         self._publish = redis.register_script(scripts.PUBLISH)
 
     async def head(self) -> Head:
@@ -65,17 +70,19 @@ class Policies:
     async def read(self, version: str) -> Sums:
         """The sums of a version. Raises PolicyError where it is not kept, or damaged."""
         if version == INITIAL:
-            return sums.nothing()
+            return sums.nothing(self.shape)
         payload: Any = await _awaited(self._redis.hget(STATES, version))
         if payload is None:
             raise PolicyError(
                 f"Policy {version} is not kept: the newest {KEPT} are; `talentfeed policy show` lists them"
             )
-        return sums.decode(payload)
+        return sums.decode(payload, self.shape)
 
     async def policy(self, version: str) -> Policy:
         """What ranks. Raises as `read`."""
-        return initial_policy() if version == INITIAL else sums.policy(await self.read(version), version)
+        if version == INITIAL:
+            return initial_policy(self.preset)
+        return sums.policy(await self.read(version), version, self.preset)
 
     async def versions(self) -> list[str]:
         """Those that are kept, newest first, without the initial one."""
@@ -132,14 +139,14 @@ class Policies:
         for _ in range(ATTEMPTS):
             head = await self.head()
             waiting: Any = await _awaited(self._redis.llen(INCREMENTS))
-            made = await self.publish(head, sums.nothing(), folded=waiting, refused=waiting, serve=True)
+            made = await self.publish(head, sums.nothing(self.shape), folded=waiting, refused=waiting, serve=True)
             if made is not None:
                 return made
         raise _too_busy()
 
     async def put(self, state: Sums) -> str:
         """Go on from this state, and serve it. → the new version. Raises PolicyError."""
-        sums.check(state)
+        sums.check(state, self.shape)
         for _ in range(ATTEMPTS):
             made = await self.publish(await self.head(), state, serve=True)
             if made is not None:
@@ -166,7 +173,7 @@ class Policies:
             "at": head.at,
             "forgot_at": head.forgot_at,
             "versions": await self.versions(),
-            "bandits": {name: _told(one) for name, one in learned.bandits.items()},
+            "bandits": told(learned, self.preset),
             "items": len(learned.items.id),
             "impressions": learned.impressions,
             "reward": learned.reward,
@@ -176,39 +183,40 @@ class Policies:
     async def export(self, version: str | None) -> dict[str, Any]:
         """A version as JSON that `put` takes back through `parse`; None: the newest. Raises PolicyError."""
         name = version or (await self.head()).learned
-        return dump(name, await self.read(name))
+        return dump(name, await self.read(name), self.preset)
 
 
-def _told(one: sums.BanditSums) -> dict[str, Any]:
-    from talentfeed.contracts import FEATURE_NAMES
-    from talentfeed.ranking.linucb import derive
+def told(state: Sums, preset: Preset) -> dict[str, Any]:
+    """What each bandit has learned, for a person to read."""
+    names = FEATURE_NAMES if preset.learned is None else learned_names.NAMES
+    found = {}
+    for pool, bandit in sums.policy(state, "", preset).bandits.items():
+        derived = derive(bandit)
+        found[pool.value] = {
+            "rewards": bandit.rewards,
+            "weight": state.bandits[pool.value].weight,
+            "theta": dict(zip(names, derived.theta.tolist(), strict=True)),
+            "uncertainty": float(derived.inverse.trace() / len(derived.theta)),
+            "error_variance": derived.variance,
+        }
+    return found
 
-    state = sums.policy(Sums(bandits={"VMP": one}, items=sums.NO_ITEMS, impressions=0, reward=0.0), "").bandits
-    derived = derive(next(iter(state.values())))
-    names = FEATURE_NAMES if len(derived.theta) == len(FEATURE_NAMES) else range(len(derived.theta))
-    return {
-        "rewards": one.rewards,
-        "weight": one.weight,
-        "theta": dict(zip(map(str, names), derived.theta.tolist(), strict=True)),
-        "uncertainty": float(derived.inverse.trace() / len(derived.theta)),
-        "error_variance": derived.variance,
-    }
 
-
-def dump(version: str, state: Sums) -> dict[str, Any]:
+def dump(version: str, state: Sums, preset: Preset) -> dict[str, Any]:
     """Sums as JSON: the bandits as numbers that a person can read, and all of it as bytes, which is what counts."""
     payload = sums.encode(state)
     return {
         "form": FORM,
         "version": version,
+        "preset": preset.name,
         "impressions": state.impressions,
         "reward": state.reward,
-        "bandits": {name: _told(one) for name, one in state.bandits.items()},
+        "bandits": told(state, preset),
         "state": base64.b64encode(zlib.compress(payload)).decode(),
     }
 
 
-def parse(found: object) -> Sums:
+def parse(found: object, shape: Shape) -> Sums:
     """`dump` undone. Raises PolicyError, which says what is wrong."""
     if not isinstance(found, dict) or found.get("form") != FORM or not isinstance(found.get("state"), str):
         raise PolicyError(f"this is no policy of form {FORM}; accepted: what `talentfeed policy export` wrote")
@@ -219,15 +227,7 @@ def parse(found: object) -> Sums:
             raise PolicyError("the policy's state is cut short")
     except (ValueError, zlib.error) as error:
         raise PolicyError(f"the policy's state cannot be read: {error}") from error
-    return sums.decode(payload)
-
-
-def read_file(text: str) -> Sums:
-    """As `parse`, of a file's text."""
-    try:
-        return parse(json.loads(text))
-    except ValueError as error:
-        raise PolicyError(f"this is no JSON: {error}; accepted: what `talentfeed policy export` wrote") from error
+    return sums.decode(payload, shape)
 
 
 def _too_busy() -> PolicyError:
@@ -263,7 +263,7 @@ async def checkpoint(policies: Policies, redis: Redis) -> bytes:
     return msgspec.msgpack.encode(kept)
 
 
-async def restore(redis: Redis, payload: bytes) -> Head:
+async def restore(redis: Redis, payload: bytes, shape: Shape) -> Head:
     """Put a checkpoint into a store that has no policy. Raises PolicyError, and then nothing is put."""
     try:
         found = msgspec.msgpack.decode(payload, type=_Checkpoint)
@@ -272,7 +272,7 @@ async def restore(redis: Redis, payload: bytes) -> Head:
     if found.form != FORM or {found.learned, found.served} - {INITIAL} - set(found.states):
         raise PolicyError("this is no checkpoint of a policy: a version that it names is not in it")
     for state in found.states.values():
-        sums.decode(state)
+        sums.decode(state, shape)
     values: dict[Any, Any] = {"number": found.number, "learned": found.learned, "served": found.served}
     values |= {} if found.at is None else {"at": found.at}
     values |= {} if found.forgot_at is None else {"forgot_at": found.forgot_at}

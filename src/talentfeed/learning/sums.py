@@ -1,6 +1,7 @@
 """What was learned, as sums: of increments from any number of learners, in any order, it is the same. DESIGN 5.
 
-A bandit's A is I + gram, so forgetting, A <- gamma A + (1 - gamma) I, is gram <- gamma gram: the ridge always stays.
+A bandit's A is what its preset starts from (I) + gram, so forgetting, A <- gamma A + (1 - gamma) I, is
+gram <- gamma gram: the ridge always stays.
 Errors decay by their place among the bandit's impressions, not by when somebody learned from them; sums of different
 ages are brought to the same place before they are added, so that they too may come in any order.
 """
@@ -13,11 +14,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from talentfeed.contracts import N_FEATURES, BanditState, Floats, Ints, Policy, Pool
+from talentfeed.contracts import BanditState, Counts, Floats, Ints, Kind, Policy
 from talentfeed.errors import PolicyError
-from talentfeed.impressions import BANDITS
+from talentfeed.impressions import Shape
+from talentfeed.ranking.feed import initial_policy
 from talentfeed.ranking.linucb import MAX_FEATURE
-from talentfeed.ranking.presets import DECAY
+from talentfeed.ranking.presets import DECAY, Preset
 
 FORM = 1  # of the stored sums
 _F8, _I8 = np.dtype("<f8"), np.dtype("<i8")
@@ -62,9 +64,14 @@ class Sums:
 NO_ITEMS = Items(kind=np.zeros(0, np.uint8), id=np.zeros(0, np.int64), shown=np.zeros(0), rewarded=np.zeros(0))
 
 
-def nothing(d: int = N_FEATURES) -> Sums:
+def nothing(shape: Shape) -> Sums:
     """Adding it changes nothing."""
-    none = BanditSums(
+    bandits = dict.fromkeys(shape.bandits, _none(shape.d))
+    return Sums(bandits=bandits, items=NO_ITEMS, impressions=0, reward=0.0)
+
+
+def _none(d: int) -> BanditSums:
+    return BanditSums(
         gram=np.zeros((d, d)),
         b=np.zeros(d),
         weight=0.0,
@@ -74,7 +81,6 @@ def nothing(d: int = N_FEATURES) -> Sums:
         error_sum2=0.0,
         rewards=0,
     )
-    return Sums(bandits=dict.fromkeys(BANDITS, none), items=NO_ITEMS, impressions=0, reward=0.0)
 
 
 def of_rewards(
@@ -85,7 +91,7 @@ def of_rewards(
 ) -> BanditSums:
     """What these impressions add to one bandit."""
     if not len(reward):
-        return nothing(x.shape[1]).bandits[BANDITS[0]]
+        return _none(x.shape[1])
     last = int(ordinal.max())
     error = reward - predicted
     decayed = DECAY ** (last - ordinal).astype(np.float64)
@@ -125,12 +131,12 @@ def of_items(
 
 
 def add(parts: Sequence[Sums]) -> Sums:
-    """Their sum, in any order. Raises PolicyError where their bandits differ in shape."""
-    if not parts:
-        return nothing()
+    """Their sum, in any order; of one at least. Raises PolicyError where their bandits differ in shape."""
+    if len({frozenset(part.bandits) for part in parts}) != 1:
+        raise PolicyError("sums of different bandits cannot be added")
     items = [part.items for part in parts]
     return Sums(
-        bandits={name: _added([part.bandits[name] for part in parts]) for name in BANDITS},
+        bandits={name: _added([part.bandits[name] for part in parts]) for name in parts[0].bandits},
         items=of_items(
             np.concatenate([one.kind for one in items]),
             np.concatenate([one.id for one in items]),
@@ -189,32 +195,39 @@ def weighed(sums: Sums, gamma: float) -> Sums:
     )
 
 
-def policy(sums: Sums, version: str) -> Policy:
-    """What ranks by these sums."""
+def policy(sums: Sums, version: str, preset: Preset) -> Policy:
+    """What ranks by these sums: they are added to what the preset starts from."""
+    start = initial_policy(preset).bandits
+    videos = sums.items.kind == int(Kind.VIDEO)
     return Policy(
         version=version,
-        bandits={
-            Pool(name): BanditState(
-                A=np.eye(len(one.b)) + one.gram,
-                b=one.b,
-                error_n=one.error_n,
-                error_sum=one.error_sum,
-                error_sum2=one.error_sum2,
-                rewards=one.rewards,
-            )
-            for name, one in sums.bandits.items()
-        },
+        bandits={pool: _state(start[pool], sums.bandits[pool.value]) for pool in preset.bandits},
+        counts=Counts(id=sums.items.id[videos], shown=sums.items.shown[videos], rewarded=sums.items.rewarded[videos]),
     )
 
 
-def check(sums: Sums, *, d: int = N_FEATURES) -> None:
+def _state(start: BanditState, one: BanditSums) -> BanditState:
+    return BanditState(
+        A=start.A + one.gram,
+        b=start.b + one.b,
+        error_n=one.error_n,
+        error_sum=one.error_sum,
+        error_sum2=one.error_sum2,
+        rewards=one.rewards,
+    )
+
+
+def check(sums: Sums, shape: Shape) -> None:
     """Raise PolicyError for what no impressions can add up to: of another shape, not finite, or out of range."""
-    if set(sums.bandits) != set(BANDITS):
-        raise PolicyError(f"sums of the bandits {sorted(sums.bandits)}; accepted: {', '.join(BANDITS)}")
+    if set(sums.bandits) != set(shape.bandits):
+        raise PolicyError(
+            f"sums of the bandits {', '.join(sorted(sums.bandits))}, where the preset has {', '.join(shape.bandits)}: "
+            "set PRESET to the one they were learned under, or start anew with: talentfeed policy reset"
+        )
     if not 0 <= sums.impressions <= _MOST or not 0.0 <= sums.reward <= sums.impressions * _SLACK:
         raise PolicyError(f"{sums.impressions} impressions with a reward of {sums.reward} in all")
     for name, one in sums.bandits.items():
-        _check_bandit(name, one, d)
+        _check_bandit(name, one, shape.d)
     items = sums.items
     if not (len(items.kind) == len(items.id) == len(items.shown) == len(items.rewarded)):
         raise PolicyError("counts of items that differ in length")
@@ -227,7 +240,7 @@ def check(sums: Sums, *, d: int = N_FEATURES) -> None:
 
 def _check_bandit(name: str, one: BanditSums, d: int) -> None:
     if one.gram.shape != (d, d) or one.b.shape != (d,):
-        raise PolicyError(f"{name}: gram {one.gram.shape} and b {one.b.shape}; accepted: ({d}, {d}) and ({d},)")
+        raise PolicyError(f"{name}: gram {one.gram.shape} and b {one.b.shape}; the preset has {d} features")
     if not (0.0 <= one.weight <= one.rewards * _SLACK <= _MOST and one.last >= 0):
         raise PolicyError(f"{name}: {one.rewards} rewards of a weight of {one.weight}")
     most = one.weight * MAX_FEATURE * _SLACK
@@ -301,7 +314,7 @@ def encode(sums: Sums) -> bytes:
     )
 
 
-def decode(payload: bytes, *, d: int = N_FEATURES) -> Sums:
+def decode(payload: bytes, shape: Shape) -> Sums:
     """`encode` undone, checked. Raises PolicyError."""
     try:
         found = _decoder.decode(payload)
@@ -320,7 +333,7 @@ def decode(payload: bytes, *, d: int = N_FEATURES) -> Sums:
         )
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise PolicyError(f"these are no sums: {error}") from error
-    check(sums, d=d)
+    check(sums, shape)
     return sums
 
 
