@@ -9,6 +9,7 @@ from typing import Any
 
 from talentfeed.connections import Stores
 from talentfeed.snapshot.live import LiveSnapshot
+from talentfeed.stores.limits import RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,9 @@ class Probe:
 class Health:
     """Asks the stores, and remembers since when one does not answer."""
 
-    def __init__(self, stores: Stores, live: LiveSnapshot[Any]) -> None:
+    def __init__(self, stores: Stores, live: LiveSnapshot[Any], limiter: RateLimit | None = None) -> None:
         self._stores = stores
+        self._limiter = limiter
         self._live = live
         self.probes: dict[str, Probe] = {}  # by store
 
@@ -46,6 +48,9 @@ class Health:
         degraded = [
             {"part": name, "reason": kind, "since": since.get(name, time.time())} for name, kind in wrong.items()
         ]
+        if self._limiter is not None and self._limiter.open_since is not None:
+            reason = "open: Redis did not answer, so nobody is refused"
+            degraded.append({"part": "rate_limit", "reason": reason, "since": self._limiter.open_since})
         for part, fault in (
             ("snapshot", self._live.refused),
             ("build", self._live.build_error),

@@ -126,6 +126,14 @@ class Settings(BaseSettings):
     cors_origins: CommaSeparated = Field(
         default_factory=list, description="Origins that browsers may call from, comma-separated; none = closed."
     )
+    rate_limit_per_minute: int = Field(
+        0, ge=0, description="API calls that a client may make a minute, over all processes; 0 = no limit."
+    )
+    rate_limit_header: str | None = Field(
+        None,
+        description="Header in which a trusted proxy names the client, such as X-Forwarded-For, of which the last is "
+        "taken; unset = the connection's address.",
+    )
     media_base_url: str = Field("https://media.talentpitch.co", description="Where avatars are.")
 
     flush_interval_seconds: Seconds = Field(900, description="Waiting activities are flushed this often.")

@@ -31,6 +31,7 @@ from talentfeed.ranking.record import VersionGoneError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
+from talentfeed.stores.limits import RateLimit
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -89,7 +90,8 @@ class Service:
         self.replayer = replayer
         self.as_of = as_of
         self._tasks: list[asyncio.Task[None]] = []
-        self._health = Health(stores, live)
+        self.limiter = make_limiter(settings, stores)
+        self._health = Health(stores, live, self.limiter)
         self.backlog: Backlog | None = None
         self._stopping_since: float | None = None  # monotonic
 
@@ -225,6 +227,12 @@ def make_flusher(settings: Settings, stores: Stores) -> Flusher:
         activity_ttl=settings.activity_ttl_seconds,
         lease=settings.flush_lease_seconds,
     )
+
+
+def make_limiter(settings: Settings, stores: Stores) -> RateLimit | None:
+    """What counts clients' calls; None: nobody does."""
+    per_minute = settings.rate_limit_per_minute
+    return RateLimit(stores.redis, per_minute=per_minute) if per_minute > 0 else None
 
 
 async def make_pruner(settings: Settings, stores: Stores) -> Pruner:

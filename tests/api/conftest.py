@@ -35,6 +35,7 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot import bodies, store
 from talentfeed.snapshot.outcomes import Outcome
 from talentfeed.stores.database import ActivityLog, sqlite_url
+from talentfeed.stores.limits import RateLimit
 from talentfeed.stores.redis import line_of, open_redis
 from talentfeed.wiring import Service, make_replayer, wire
 
@@ -148,6 +149,8 @@ class LocalService:
         self.quarantine = Quarantine(self.redis)
         self.probes: dict[str, Probe] = {}
         self.backlog: Backlog | None = None
+        per_minute = settings.rate_limit_per_minute
+        self.limiter = RateLimit(self.redis, per_minute=per_minute) if per_minute else None
         self.replayer = make_replayer(
             settings,
             FeedsKept(self.redis, outbox=outbox),

@@ -18,6 +18,7 @@ from talentfeed.api import schema_quarantine as schemas
 from talentfeed.api import schema_requests as requests
 from talentfeed.api.activities import activities_endpoint
 from talentfeed.api.feeds import ENDPOINTS, feed_endpoint
+from talentfeed.api.limit import ClientLimit
 from talentfeed.api.metrics import Metrics
 from talentfeed.api.middleware import BodyLimit, LastResort, RequestContext
 from talentfeed.api.plain import Handler, answering
@@ -106,9 +107,13 @@ def _middleware(service: Service, metrics: Metrics) -> list[Middleware]:
         allow_headers=["Content-Type", "X-Request-ID"],
         expose_headers=["X-Request-ID", "Retry-After"],
     )
+    limit = None
+    if service.limiter is not None:
+        limit = Middleware(ClientLimit, limiter=service.limiter, header=service.settings.rate_limit_header)
     return [
         Middleware(RequestContext, metrics=metrics),
         *([cors] if service.settings.cors_origins else []),
+        *([limit] if limit is not None else []),
         Middleware(LastResort),
         Middleware(BodyLimit),
     ]

@@ -206,6 +206,7 @@ _ERRORS = {
     404: "No such feed, or it is not kept any more",
     410: "The snapshot, policy or preset that the feed was made from is gone",
     413: "The body is over 1 MiB",
+    429: "Too many calls of this client, where a limit is set; come again after Retry-After seconds",
     422: "A value is wrong; every wrong field is told",
     503: "Nothing to serve yet, or a store does not answer; come again after Retry-After seconds",
 }
@@ -214,6 +215,6 @@ _ERRORS = {
 def responses(status: int, model: type[BaseModel], *errors: int) -> dict[int | str, dict[str, Any]]:
     """The documented answers of a call."""
     listed: dict[int | str, dict[str, Any]] = {status: {"model": model}}
-    for error in (*errors, 413):
+    for error in (*errors, 413, 429):
         listed[error] = {"model": ErrorAnswer, "description": _ERRORS[error]}
     return listed

@@ -154,6 +154,23 @@ class FeedReplayer(Protocol):
     async def report(self, feed_id: str) -> "ReplayReport | None": ...
 
 
+class RateLimiter(Protocol):
+    """How often clients may call."""
+
+    @property
+    def refused(self) -> int: ...
+    @property
+    def unchecked(self) -> int:
+        """Calls that were let through without being counted: Redis did not answer."""
+
+    @property
+    def open_since(self) -> float | None:
+        """Since when nobody is refused since Redis does not answer, seconds since 1970 UTC; None: it does."""
+
+    async def wait(self, client: str) -> float:
+        """Count a call → 0, or the seconds after which this client may call again."""
+
+
 class Service(Protocol):
     """The parts of one serving process that requests touch."""
 
@@ -184,6 +201,10 @@ class Service(Protocol):
     @property
     def backlog(self) -> "Backlog | None":
         """How much waits in Redis, by the last look; None while it does not say."""
+
+    @property
+    def limiter(self) -> RateLimiter | None:
+        """None where there is no limit."""
 
     @property
     def bastion(self) -> BastionState | None:

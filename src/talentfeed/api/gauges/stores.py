@@ -29,6 +29,15 @@ def collect(service: Service) -> Iterator[Metric]:
         "store",
         {store: probe.seconds for store, probe in probes.items()},
     )
+    limiter = service.limiter
+    yield CounterMetricFamily(
+        "talentfeed_rate_limited", "Calls that the rate limit refused", float(limiter.refused if limiter else 0)
+    )
+    yield CounterMetricFamily(
+        "talentfeed_rate_unchecked",
+        "Calls that the rate limit let through uncounted, as Redis did not answer",
+        float(limiter.unchecked if limiter else 0),
+    )
     yield gauge(
         "talentfeed_bastion_connected",
         "1 while the SSH bastion lets us through",
