@@ -138,6 +138,9 @@ class Settings(BaseSettings):
 
     flush_interval_seconds: Seconds = Field(900, description="Waiting activities are flushed this often.")
     flush_threshold_activities: int = Field(50, ge=1, description="… and when a user has so many waiting.")
+    flush_beside: bool = Field(
+        True, description="Flush in a process beside those that serve; false: in theirs. Without REDIS_HOST always so."
+    )
     flush_lease_seconds: Seconds = Field(60, description="A batch whose flusher is silent so long is taken over.")
     ledger_prune_seconds: Seconds = Field(3600, description="How often the ledger forgets what nobody can write again.")
     activity_ttl_seconds: int = Field(86_400, ge=1, description="Life of `user_activity:*` keys.")

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from talentfeed.activity import backlog
 from talentfeed.activity.backlog import Backlog
+from talentfeed.activity.beside import Pulse, StandIn
 from talentfeed.activity.feeds_kept import FeedsKept
 from talentfeed.activity.flush import Flusher, FlushReport
 from talentfeed.activity.outbox import Outbox
@@ -76,7 +77,7 @@ class Service:
         live: LiveSnapshot[Ranker],
         sessions: Sessions,
         recorder: Recorder,
-        flusher: Flusher,
+        flusher: Flusher | StandIn,
         replayer: Replayer,
         as_of: float | None = None,
     ) -> None:
@@ -266,13 +267,15 @@ def policy_of(version: str) -> Policy:
     return policy
 
 
-def wire(settings: Settings, *, as_of: float | None = None) -> Service:
+def wire(settings: Settings, *, as_of: float | None = None, pulse: Pulse | None = None, first: bool = True) -> Service:
     """Make a service from settings. Connects to nothing yet.
 
+    pulse: of a process that flushes beside this one; the first of those that share it tells what that has done.
     Raises PatternError for a preset or pattern that does not exist, SettingsError for what is not built yet.
     """
     stores = open_stores(settings)
     outbox = Outbox(capacity=OUTBOX_FEEDS)
+    flusher = make_flusher(settings, stores)
     live = LiveSnapshot(
         settings.snapshot_dir,
         prepare=ranker_factory(settings),
@@ -301,7 +304,7 @@ def wire(settings: Settings, *, as_of: float | None = None) -> Service:
             session_ttl=settings.session_ttl_seconds,
             threshold=settings.flush_threshold_activities,
         ),
-        flusher=make_flusher(settings, stores),
+        flusher=flusher if pulse is None else StandIn(flusher, pulse, tells=first),
         as_of=as_of,
     )
 

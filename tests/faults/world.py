@@ -122,6 +122,7 @@ class World:
             "REDIS_PORT": str(self.redis.port),
             "FLUSH_THRESHOLD_ACTIVITIES": "20",
             "FLUSH_INTERVAL_SECONDS": "1",
+            "FLUSH_BESIDE": "false",  # so that who is killed or frozen is who flushes
             "FLUSH_LEASE_SECONDS": str(LEASE),
             "LEDGER_PRUNE_SECONDS": str(PRUNE),
         }  # fmt: skip

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from talentfeed import console, embedded
 from talentfeed import settings as settings_module
+from talentfeed.activity.beside import Pulse
 from talentfeed.building import KEPT_SNAPSHOTS, open_exchange
+from talentfeed.commands.beside import beside, flush_beside
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
@@ -27,6 +29,7 @@ BACKLOG = 2_048  # connections that may wait to be accepted
 REQUEST_SECONDS = 4  # that requests under way get when the server stops; storing and flushing get what is left of ten
 LINGER_SECONDS = 0.2  # from when no connection is taken any more until those without a request are closed
 REHEARSAL = "from talentfeed.commands import serving; serving.rehearse()"
+FIRST = "1"  # of the workers; tells of what all of them share
 MEETING = "TALENTFEED_MEETING"  # environment: the folder in which workers ask each other for metrics
 SHARED = (
     "talentfeed.api.app",
@@ -42,7 +45,7 @@ def serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
     """Serve until told to stop.
 
     One worker works in this process. More are forked after importing, so that they share what they have in common;
-    where snapshots travel, one process beside the workers fetches them.
+    where snapshots travel, one process beside the workers fetches them, and where Redis is a server, one flushes.
     Raises SettingsError for what cannot be served, TalentFeedError where the first build fails.
     """
     from talentfeed.wiring import check_settings
@@ -59,7 +62,7 @@ def serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:
         if greet:
             console.greet(settings)
         if settings.workers == 1 and settings.snapshot_url is None and inherited is None:
-            _work(settings, listener, as_of=as_of)
+            _work_alone(settings, listener, as_of=as_of)
         else:
             sys.exit(_supervise(settings, listener, inherited, as_of=as_of))
 
@@ -73,6 +76,20 @@ def rehearse() -> None:
     _import_all()
 
 
+def _work_alone(settings: Settings, listener: socket.socket, *, as_of: float | None) -> None:
+    pulse = _pulse(settings)
+    if pulse is None:
+        _work(settings, listener, as_of=as_of)
+        return
+    with beside(lambda lifeline: flush_beside(settings, pulse, lifeline=lifeline), listener=listener):
+        _work(settings, listener, as_of=as_of, pulse=pulse)
+
+
+def _pulse(settings: Settings) -> Pulse | None:
+    """Of a process that flushes beside those that serve; None: who serves flushes."""
+    return Pulse() if settings.flush_beside and settings.redis_host is not None else None
+
+
 def _supervise(settings: Settings, listener: socket.socket, inherited: Inherited | None, *, as_of: float | None) -> int:
     _import_all()
     if (former := os.environ.pop(MEETING, None)) is not None:
@@ -80,12 +97,16 @@ def _supervise(settings: Settings, listener: socket.socket, inherited: Inherited
     with tempfile.TemporaryDirectory(prefix="talentfeed-") as meeting:
         os.environ[MEETING] = meeting  # a program that starts anew in this process removes it
 
+        pulse = _pulse(settings)
+
         def work(child: Child) -> None:
-            _work(settings, listener, as_of=as_of, child=child, meeting=Path(meeting))
+            _work(settings, listener, as_of=as_of, child=child, meeting=Path(meeting), pulse=pulse)
 
         works: dict[str, Work] = {str(number): work for number in range(1, settings.workers + 1)}
         if settings.snapshot_url is not None:
             works["follower"] = functools.partial(_follow, settings)
+        if pulse is not None:
+            works["flusher"] = functools.partial(_flush, settings, listener, pulse)
         return Supervisor(listener, works, rehearse=_rehearse_in_child, inherited=inherited).run()
 
 
@@ -97,6 +118,12 @@ def _follow(settings: Settings, child: Child) -> None:
     follow(exchange, settings.snapshot_dir, lifeline=child.lifeline, keep=KEPT_SNAPSHOTS)
 
 
+def _flush(settings: Settings, listener: socket.socket, pulse: Pulse, child: Child) -> None:
+    listener.close()
+    child.ready()
+    flush_beside(settings, pulse, lifeline=child.lifeline)
+
+
 def _work(
     settings: Settings,
     listener: socket.socket,
@@ -104,6 +131,7 @@ def _work(
     as_of: float | None,
     child: Child | None = None,
     meeting: Path | None = None,
+    pulse: Pulse | None = None,
 ) -> None:
     import uvicorn
 
@@ -111,7 +139,7 @@ def _work(
     from talentfeed.api.siblings import Siblings
     from talentfeed.wiring import wire
 
-    service = wire(settings, as_of=as_of)
+    service = wire(settings, as_of=as_of, pulse=pulse, first=child is None or child.name == FIRST)
     siblings = Siblings(meeting, child.name) if child is not None and meeting is not None else None
 
     class Server(uvicorn.Server):
