@@ -47,7 +47,7 @@ def assert_is_reference(snapshot: Snapshot, who: Viewer, weights: Preset, policy
     signals, videos, state = snapshot.signals, snapshot.videos, policy.bandits[Pool.AFFINITY]
     assert signals is not None
     odds = reference.likely(signals, who.evidence.tolist())
-    means = learned.posterior_means(signals, snapshot, policy.counts)
+    means = learned.posterior_means(learned.items_part(signals)[1], videos.id, policy.counts)
     x = np.array(
         [
             reference.scaled(row, value, mean)
@@ -129,14 +129,14 @@ def test_what_is_reported_now_is_evidence_before_what_the_snapshot_knows() -> No
 def test_the_posterior_mean_follows_what_came_of_a_video() -> None:
     snapshot = with_signals(random_snapshot(30, 2, 5, seed=1), 2)
     assert snapshot.signals is not None
-    before = learned.posterior_means(snapshot.signals, snapshot, None)
-    ids = snapshot.videos.id
+    ids, cold = snapshot.videos.id, learned.items_part(snapshot.signals)[1]
+    before = learned.posterior_means(cold, ids, None)
     counts = Counts(
         id=np.array([int(ids[3]), int(ids[4]), int(ids[-1]) + 7], np.int64),
         shown=np.array([1000.0, 1000.0, 50.0]),
         rewarded=np.array([900.0, 10.0, 50.0]),
     )
-    after = learned.posterior_means(snapshot.signals, snapshot, counts)
+    after = learned.posterior_means(cold, ids, counts)
     assert after[3] == pytest.approx(0.9, abs=0.02)
     assert after[4] == pytest.approx(0.01, abs=0.02)
     others = np.delete(np.arange(30), [3, 4])

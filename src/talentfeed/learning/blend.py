@@ -17,6 +17,7 @@ MOST_USERS = 20_000
 _RIDGE = 1e-2  # on standardised columns
 _STEPS = 50
 _SETTLED = 1e-8
+_FLAT = 1e-6  # spread of a signal that says nothing: rounding alone would otherwise be given a weight
 
 
 def fit(
@@ -66,7 +67,7 @@ def logistic(
     A column without spread gets 0.
     """
     mean, spread = x.mean(axis=0), x.std(axis=0)
-    flat = spread < 1e-12
+    flat = spread < _FLAT
     spread = np.where(flat, 1.0, spread)
     z = np.concatenate([np.where(flat, 0.0, (x - mean) / spread), np.ones((len(x), 1))], axis=1)
     ridge = np.full(z.shape[1], _RIDGE)

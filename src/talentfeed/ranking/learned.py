@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from talentfeed.contracts import FEATURE_NAMES, BanditState, Counts, Floats, Snapshot
+from talentfeed.contracts import FEATURE_NAMES, BanditState, Counts, Floats, Ints, Snapshot
 from talentfeed.errors import PolicyError, SnapshotError
 from talentfeed.evidence import ITEM_SIGNALS, VIEWER_SIGNALS, Blend, Signals
 from talentfeed.ranking import features, linucb, native
@@ -55,11 +55,11 @@ class Learned:
         if state.b.shape != (len(NAMES),):
             raise PolicyError(f"a bandit of {len(state.b)} features: the preset {preset.name} has {len(NAMES)}")
         derived = linucb.derive(state)
+        warm, cold = items_part(signals)
         fixed = np.zeros((len(snapshot.videos.id), len(NAMES)))
         fixed[:, : len(FEATURE_NAMES)] = np.clip(np.asarray(snapshot.videos.features) * SCALE, 0.0, 1.0)
-        fixed[:, NAMES.index(POSTERIOR_MEAN)] = posterior_means(signals, snapshot, counts)
+        fixed[:, NAMES.index(POSTERIOR_MEAN)] = posterior_means(cold, snapshot.videos.id, counts)
         root = np.linalg.solve(np.linalg.cholesky(state.A), np.eye(len(NAMES)))
-        warm, cold = items_part(signals)
         return cls(
             signals=signals,
             warm=warm,
@@ -115,15 +115,18 @@ def items_part(signals: Signals) -> tuple[Floats, Floats]:
     return np.ascontiguousarray(warm), np.ascontiguousarray(cold)
 
 
-def posterior_means(signals: Signals, snapshot: Snapshot, counts: Counts | None) -> Floats:
-    """Of each video's reward, (n,): the snapshot's mean as a prior, on the level of the rewards counted since."""
-    a, b = signals.prior
-    prior = (signals.rewarded + a) / (signals.shown + a + b)
+def posterior_means(
+    cold: Floats,  # (n,) the blend for a viewer without events
+    ids: Ints,  # (n,) ascending
+    counts: Counts | None,
+) -> Floats:
+    """Of each video's reward, (n,): what the blend says as a prior, on the level of the rewards counted since."""
+    prior: Floats = 0.5 * (1.0 + np.tanh(0.5 * cold))  # the logistic function, without overflow
     if counts is None or not len(counts.id) or not len(prior):
-        return np.clip(prior, 0.0, 1.0)
-    rows = np.searchsorted(snapshot.videos.id, counts.id)
+        return prior
+    rows = np.searchsorted(ids, counts.id)
     known = rows < len(prior)
-    known[known] = snapshot.videos.id[rows[known]] == counts.id[known]
+    known[known] = ids[rows[known]] == counts.id[known]
     rows = rows[known]
     shown, rewarded = np.zeros(len(prior)), np.zeros(len(prior))
     shown[rows], rewarded[rows] = counts.shown[known], counts.rewarded[known]

@@ -107,7 +107,7 @@ _LEARNED = Preset(
     feature_noise=0.3,
     epsilon=0.02,
     learned=LearnedWeights(
-        start={"blend": 1.0, "posterior_mean": 1.0},
+        start={"blend": 1.0},
         trust=20.0,
         retrieved={Pool.POPULAR: 128, Pool.AFFINITY: 256, Pool.FRESH: 128},
     ),
