@@ -50,7 +50,8 @@ def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
 
     Raises PatternError if the preset or the pattern does not exist; so do it at start.
     """
-    chosen, policy = preset(settings.preset), initial_policy()
+    chosen = preset(settings.preset)
+    policy = initial_policy(chosen)
     parse_pattern(settings.feed_pattern)
     return lambda snapshot: prepare(snapshot, policy, chosen, epsilon=settings.epsilon)
 
