@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 SERVERS := redis-server:redis-server mariadbd:mariadb-server openssl:openssl faketime:faketime sshd:openssh-server promtool:prometheus
 WORKERS ?= 2
 
-.PHONY: help setup demo test sanitize test-data check format bench bench-kernel bench-flush bench-build bench-start bench-serve load soak dashboard requirements clean faults
+.PHONY: help setup demo test sanitize test-data audit check format bench bench-kernel bench-flush bench-build bench-start bench-serve load soak dashboard requirements clean faults
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -36,11 +36,15 @@ sanitize: setup ## the kernel's tests with every access to memory watched (gcc; 
 test-data: setup ## tests on the real data: make test-data DATA=folder
 	DATA="$(DATA)" $(BIN)/pytest -m data $(ARGS)
 
-check: setup ## ruff, mypy strict, import contracts
+audit: setup ## known vulnerabilities of the pinned packages, where the network allows asking
+	@scripts/audit.sh
+
+check: setup ## ruff, mypy strict, import contracts, the audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@scripts/audit.sh
 
 format: setup ## format and mend what can be mended
 	$(BIN)/ruff check --fix-only .
@@ -74,10 +78,11 @@ dashboard: setup ## every panel of the dashboard as text, after two minutes of l
 	$(BIN)/python -m benchmarks.dashboard --seconds $(or $(SECONDS),120) $(ARGS)
 
 requirements: ## compile the hashed pins anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra build --extra s3 --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra build --extra s3 --extra otel --group install --group dev --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra build --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/build.txt
 	uv pip compile pyproject.toml --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/serve.txt
 	uv pip compile pyproject.toml --extra s3 --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/s3.txt
+	uv pip compile pyproject.toml --extra otel --group install --universal --generate-hashes --python-version 3.11 --no-header --no-annotate -q -c requirements/dev.txt -o requirements/otel.txt
 
 clean: ## remove what was made: .venv, var, logs, caches
 	rm -rf .venv var logs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

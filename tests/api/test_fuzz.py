@@ -2,8 +2,10 @@
 
 import json
 import string
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 import schemathesis
@@ -17,7 +19,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from starlette.testclient import TestClient
-from tests.api.conftest import local_service, small_catalogue
+from tests.api.conftest import ADMIN_KEYS, local_service, small_catalogue
+from tests.conftest import FUZZED
 
 from talentfeed.api.app import create_app
 from talentfeed.api.fields import MAX_ID
@@ -44,12 +47,35 @@ _values = st.recursive(
 )
 
 
+class CountingClient(TestClient):
+    """Counts the answers by their status."""
+
+    statuses: Counter[int]
+
+    def request(self, *args: Any, **named: Any) -> Any:
+        response = super().request(*args, **named)
+        self.statuses[response.status_code] += 1
+        return response
+
+
 @pytest.fixture(scope="module")
-def open_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def open_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CountingClient]:
     """One client for all the examples of this module."""
     service = local_service(tmp_path_factory.mktemp("fuzz"), small_catalogue())
-    with TestClient(create_app(service)) as client:
+    service.next_snapshot = small_catalogue("newer")
+    client = CountingClient(create_app(service))
+    client.statuses = Counter()
+    with client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def _totals(request: pytest.FixtureRequest, open_client: CountingClient) -> Iterator[None]:
+    """What this test sent, for the totals at the end of a run."""
+    before = open_client.statuses.copy()
+    yield
+    sent = open_client.statuses - before
+    request.node.user_properties.append((FUZZED, {str(status): count for status, count in sent.items()}))
 
 
 def check(response: Any, content: bytes) -> None:
@@ -61,7 +87,7 @@ def check(response: Any, content: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(path=st.sampled_from(POSTS), content=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
-def test_raw_bytes_get_a_documented_answer(open_client: TestClient, path: str, content: bytes) -> None:
+def test_raw_bytes_get_a_documented_answer(open_client: CountingClient, path: str, content: bytes) -> None:
     check(open_client.post(path, content=content), content)
 
 
@@ -74,14 +100,14 @@ def test_raw_bytes_get_a_documented_answer(open_client: TestClient, path: str, c
         st.dictionaries(st.sampled_from(EVENT_NAMES), _values, max_size=8),
     ),
 )
-def test_json_of_every_shape_gets_a_documented_answer(open_client: TestClient, path: str, body: Any) -> None:
+def test_json_of_every_shape_gets_a_documented_answer(open_client: CountingClient, path: str, body: Any) -> None:
     content = json.dumps(body).encode()
     check(open_client.post(path, content=content), content)
 
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_a_mangled_good_body_gets_a_documented_answer(open_client: TestClient, data: st.DataObject) -> None:
+def test_a_mangled_good_body_gets_a_documented_answer(open_client: CountingClient, data: st.DataObject) -> None:
     content = bytearray(b'{"user_id": 1, "excluded_ids": [1000, "1001"], "session_id": "a", "size": 5}')
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -104,7 +130,7 @@ def sendable(value: Any) -> Any:
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize("path", POSTS)
 def test_answers_keep_to_the_schema_and_good_bodies_are_taken(
-    open_client: TestClient, path: str, mode: GenerationMode
+    open_client: CountingClient, path: str, mode: GenerationMode
 ) -> None:
     operation = schemathesis.openapi.from_dict(open_client.get("/openapi.json").json())[path]["POST"]
 
@@ -122,6 +148,50 @@ def test_answers_keep_to_the_schema_and_good_bodies_are_taken(
 
 
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready", "/metrics"])
-def test_answers_to_get_keep_to_the_schema(open_client: TestClient, path: str) -> None:
+def test_answers_to_get_keep_to_the_schema(open_client: CountingClient, path: str) -> None:
     operation = schemathesis.openapi.from_dict(open_client.get("/openapi.json").json())[path]["GET"]
     operation.Case().validate_response(open_client.get(path), checks=CONFORMANCE)
+
+
+ADMIN = [
+    ("POST", "/api/search/reload"),
+    ("POST", "/api/admin/flush"),
+    ("GET", "/api/admin/quarantined"),
+    ("POST", "/api/admin/quarantined/requeue"),
+    ("POST", "/api/admin/quarantined/discard"),
+    ("GET", "/api/feeds/{feed_id}/explain"),
+    ("GET", "/api/feeds/{feed_id}/replay"),
+]
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize(("method", "path"), ADMIN)
+def test_what_operators_call_keeps_to_the_schema_with_and_without_a_key(
+    open_client: CountingClient, method: str, path: str, mode: GenerationMode
+) -> None:
+    operation = schemathesis.openapi.from_dict(open_client.get("/openapi.json").json())[path][method]
+
+    @settings(max_examples=15, deadline=None, phases=[Phase.generate])
+    @given(case=operation.as_strategy(generation_mode=mode), key=st.sampled_from([*ADMIN_KEYS, "", "mistaken"]))
+    def run(case: "schemathesis.Case[Any]", key: str) -> None:
+        given_body = isinstance(case.body, dict | list | str | int | float | bool)
+        response = open_client.request(
+            method,
+            quote(case.formatted_path, safe="/%"),
+            params=urlencode(dict(case.query or {}), doseq=True, errors="replace"),
+            content=json.dumps(case.body, default=str).encode() if given_body else None,
+            headers={"X-Admin-Key": key},
+        )
+        if key not in ADMIN_KEYS:
+            assert response.status_code in {401, 403, 404, 422}, response.text
+        assert response.status_code < 500, response.text
+        case.validate_response(response, checks=[content_type_conformance, response_schema_conformance])
+
+    run()
+
+
+def test_every_call_is_fuzzed(open_client: CountingClient) -> None:
+    paths = open_client.get("/openapi.json").json()["paths"]
+    listed = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    plain = {("GET", path) for path in ("/", "/health/live", "/health/ready", "/metrics")}
+    assert listed == {("POST", path) for path in POSTS} | set(ADMIN) | plain
