@@ -11,10 +11,11 @@ import typer
 
 from talentfeed import __version__, console, embedded, remote
 from talentfeed import settings as settings_module
-from talentfeed.commands import activities, serving, snapshots
+from talentfeed.commands import activities, policy, serving, snapshots
 from talentfeed.commands.evaluate import evaluate
 from talentfeed.commands.fit import fit
 from talentfeed.commands.judge import judge
+from talentfeed.commands.learn import learn
 from talentfeed.commands.simulate import simulate
 from talentfeed.commands.starting import start as _start
 from talentfeed.errors import SettingsError, TalentFeedError
@@ -252,8 +253,10 @@ def version() -> None:
 app.command()(evaluate)
 app.command()(fit)
 app.command()(judge)
+app.command()(learn)
 app.command()(simulate)
 app.add_typer(activities.app, name="activities")
+app.add_typer(policy.app, name="policy")
 app.add_typer(snapshots.app, name="snapshots")
 
 

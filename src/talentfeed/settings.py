@@ -166,6 +166,18 @@ class Settings(BaseSettings):
         "VMP AU AU VMP NU FW", description="Pools by slot, repeated; discover uses it without FW, flow is FW alone."
     )
     epsilon: float = Field(0.02, ge=0, le=1, description="Share of uniform exploration in each slot.")
+    policy_mode: Literal["static", "shadow", "online"] = Field(
+        "static",
+        description="`static` learns nothing; `shadow` learns beside the policy that is served; `online` serves what "
+        "is learned. With Redis, `talentfeed learn` does the learning.",
+    )
+    reward_window_seconds: Seconds = Field(
+        1_800, description="An impression without an event for so long has the reward 0."
+    )
+    policy_update_seconds: Seconds = Field(60, description="Least time between two versions of what is learned.")
+    policy_half_life_days: float = Field(
+        30, ge=0, description="Time in which what was learned comes to count half; 0 = it always counts."
+    )
     resume_subject_type: str = Field(
         r"App\Interacpedia\Resumes\Resume", description="`subject_type` of videos in `activity_log`."
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import time
@@ -22,13 +23,11 @@ from talentfeed.activity.recorder import Recorder
 from talentfeed.activity.sessions import Sessions
 from talentfeed.building import build_command, fetch_command
 from talentfeed.connections import Stores, check_bastion, open_stores, opened
-from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import SettingsError, SnapshotError, TalentFeedError
 from talentfeed.evaluation.replay import Replayer, ReplayReport
 from talentfeed.health import PROBE_SECONDS, Health, Probe
-from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
-from talentfeed.ranking.presets import preset
-from talentfeed.ranking.record import VersionGoneError
+from talentfeed.policy import Learning, Rankers, policy_of
+from talentfeed.ranking.feed import Ranker
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
@@ -45,21 +44,10 @@ LOOK_SECONDS = 5.0  # between looks at the stores; at first what can wait does n
 STOP_SECONDS = 9.0  # from when a stop begins, for requests, storing and flushing: a host kills after ten
 
 
-def ranker_factory(settings: Settings) -> Callable[[Snapshot], Ranker]:
-    """What derives a ranker from a snapshot, under these settings.
-
-    Raises PatternError if the preset or the pattern does not exist; so do it at start.
-    """
-    chosen = preset(settings.preset)
-    policy = initial_policy(chosen)
-    parse_pattern(settings.feed_pattern)
-    return lambda snapshot: prepare(snapshot, policy, chosen, epsilon=settings.epsilon)
-
-
 def check_settings(settings: Settings) -> None:
     """Raise SettingsError, PatternError or BastionError for what cannot be served."""
     check_bastion(settings)
-    ranker_factory(settings)
+    Rankers(settings)
     if settings.redis_host is None and settings.workers > 1:
         raise SettingsError(
             f"WORKERS: {settings.workers}, but the in-process store lives in one process: each worker would know only "
@@ -76,6 +64,7 @@ class Service:
         *,
         stores: Stores,
         live: LiveSnapshot[Ranker],
+        learning: Learning,
         sessions: Sessions,
         recorder: Recorder,
         flusher: Flusher | StandIn,
@@ -84,6 +73,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.live = live
+        self.learning = learning
         self.stores = stores
         self.quarantine = make_quarantine(settings, stores)
         self.sessions = sessions
@@ -127,6 +117,7 @@ class Service:
             await self.stores.bastion.start(unheard=True)
         await self.recorder.start()
         self._tasks = [asyncio.create_task(self.live.watch())]
+        await self.learning.start()
         if self.stores.in_process and not await self._warm(patience=WARM_SECONDS):
             self._tasks.append(asyncio.create_task(self._until_done(self._warm)))
         await self.flusher.start()
@@ -201,6 +192,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, self.live.close(), return_exceptions=True)
         await self.recorder.stop(patience=(until - time.monotonic()) / 3)
+        await self.learning.stop()
         await self.flusher.stop(patience=until - time.monotonic())
         await self.sessions.close()
         await self.stores.close()
@@ -249,23 +241,15 @@ def make_quarantine(settings: Settings, stores: Stores) -> Quarantine:
 
 
 def make_replayer(
-    settings: Settings, kept: FeedsKept, *, serving: Callable[[], Ranker | None] = lambda: None
+    settings: Settings, redis: Any, kept: FeedsKept, *, serving: Callable[[], Ranker | None] = lambda: None
 ) -> Replayer:
     """What ranks a feed once more from its record."""
     return Replayer(
         kept=kept.read,
         load=lambda version: store.load(settings.snapshot_dir, version),
-        policy=policy_of,
+        policy=functools.partial(policy_of, redis),
         serving=serving,
     )
-
-
-def policy_of(version: str) -> Policy:
-    """The policy of a version. Raises VersionGoneError where it is not kept; nothing but the initial one is yet."""
-    policy = initial_policy()
-    if version != policy.version:
-        raise VersionGoneError(f"Policy {version} is not kept any more; there is: {policy.version}")
-    return policy
 
 
 def wire(settings: Settings, *, as_of: float | None = None, pulse: Pulse | None = None, first: bool = True) -> Service:
@@ -277,19 +261,23 @@ def wire(settings: Settings, *, as_of: float | None = None, pulse: Pulse | None 
     stores = open_stores(settings)
     outbox = Outbox(capacity=OUTBOX_FEEDS)
     flusher = make_flusher(settings, stores)
+    rankers = Rankers(settings)
     live = LiveSnapshot(
         settings.snapshot_dir,
-        prepare=ranker_factory(settings),
+        prepare=rankers,
         build_command=build_command("--nice", "10", as_of=as_of)
         or (fetch_command() if settings.snapshot_url is not None else None),
         fetched=settings.snapshot_url is not None,
     )
+    learning = Learning(settings, stores.redis, rankers, live.prepare_again, in_process=stores.in_process)
     return Service(
         settings,
         stores=stores,
         live=live,
+        learning=learning,
         replayer=make_replayer(
             settings,
+            stores.redis,
             FeedsKept(stores.redis, outbox=outbox),
             serving=lambda: live.serving.ranker if live.serving is not None else None,
         ),
@@ -304,6 +292,7 @@ def wire(settings: Settings, *, as_of: float | None = None, pulse: Pulse | None 
             activity_ttl=settings.activity_ttl_seconds,
             session_ttl=settings.session_ttl_seconds,
             threshold=settings.flush_threshold_activities,
+            shown=learning.shown,
         ),
         flusher=flusher if pulse is None else StandIn(flusher, pulse, tells=first),
         as_of=as_of,
@@ -337,4 +326,4 @@ async def replay_once(settings: Settings, feed_id: str) -> ReplayReport | None:
     Raises VersionGoneError, StoreUnavailableError.
     """
     async with opened(settings) as stores:
-        return await make_replayer(settings, FeedsKept(stores.redis)).report(feed_id)
+        return await make_replayer(settings, stores.redis, FeedsKept(stores.redis)).report(feed_id)

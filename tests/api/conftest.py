@@ -29,6 +29,7 @@ from talentfeed.contracts import Snapshot
 from talentfeed.demo import schema
 from talentfeed.errors import SnapshotError
 from talentfeed.health import Probe
+from talentfeed.policy import Learning, Rankers
 from talentfeed.ranking.feed import Ranker, initial_policy, prepare
 from talentfeed.ranking.presets import preset
 from talentfeed.settings import Settings
@@ -151,8 +152,10 @@ class LocalService:
         self.backlog: Backlog | None = None
         per_minute = settings.rate_limit_per_minute
         self.limiter = RateLimit(self.redis, per_minute=per_minute) if per_minute else None
+        self.learning = Learning(settings, self.redis, Rankers(settings), lambda: None, in_process=True)
         self.replayer = make_replayer(
             settings,
+            self.redis,
             FeedsKept(self.redis, outbox=outbox),
             serving=lambda: self.serving.ranker if self.serving is not None else None,
         )

@@ -12,8 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from talentfeed import __version__
-from talentfeed.api import docs, explain, operations, quarantine
+from talentfeed.api import docs, explain, operations, policy, quarantine
 from talentfeed.api import schema_answers as answers
+from talentfeed.api import schema_policy as policy_schemas
 from talentfeed.api import schema_quarantine as schemas
 from talentfeed.api import schema_requests as requests
 from talentfeed.api.activities import activities_endpoint
@@ -179,6 +180,24 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics, siblings: 
         ),
         ("POST", "/discard", quarantine.discard_endpoint(service), "Throw it away for good", *schemas.CHANGED),
     ]
+    learned: list[tuple[str, str, Any, str, Any, dict[str, Any]]] = [
+        ("GET", "", policy.show_endpoint(service), "Where learning stands", *policy_schemas.SHOWN),
+        ("GET", "/export", policy.export_endpoint(service), "A version of the policy", *policy_schemas.EXPORTED),
+        ("POST", "/import", policy.import_endpoint(service), "Go on from an exported one", *policy_schemas.IMPORT),
+        ("POST", "/reset", policy.reset_endpoint(service), "Start learning anew", *policy_schemas.RESET),
+        ("POST", "/rollback", policy.rollback_endpoint(service), "Go on from an earlier one", *policy_schemas.ROLLBACK),
+    ]
+    for method, path, handler, summary, model, extra in learned:
+        app.add_api_route(
+            f"{prefix}/admin/policy{path}",
+            handler,
+            methods=[method],
+            tags=["operations"],
+            summary=summary,
+            operation_id=f"policy_{path.strip('/') or 'show'}",
+            responses=answers.responses(200, model, 400, 401, 403, 422, 503),
+            openapi_extra=extra,
+        )
     for method, path, handler, summary, model, extra in aside:
         app.add_api_route(
             f"{prefix}/admin/quarantined{path}",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from talentfeed.activity.sessions import Session
     from talentfeed.contracts import Activity, Snapshot
     from talentfeed.evaluation.replay import ReplayReport
+    from talentfeed.policy import Learning
     from talentfeed.ranking.explanation import Explanation
     from talentfeed.ranking.feed import Ranker
     from talentfeed.settings import Settings
@@ -191,6 +192,8 @@ class Service(Protocol):
     @property
     def live(self) -> ReloadCounters: ...
 
+    @property
+    def learning(self) -> "Learning": ...
     @property
     def replayer(self) -> FeedReplayer: ...
 

@@ -64,11 +64,11 @@ def evaluate(
         raise SettingsError("--test, --pattern and --hide-history judge on a dataset: name its folder first")
     settings = start()
     from talentfeed.evaluation import slates
+    from talentfeed.policy import Rankers
     from talentfeed.ranking.feed import parse_pattern
     from talentfeed.snapshot import store
-    from talentfeed.wiring import ranker_factory
 
-    ranker = ranker_factory(settings)
+    ranker = Rankers(settings)
     if store.current(settings.snapshot_dir) is None:
         if settings.embedded_database.exists():
             embedded.build_in_child(embedded.as_of(None, settings))

@@ -9,7 +9,7 @@ from talentfeed.errors import PatternError, SnapshotError
 from talentfeed.ranking import record as records
 from talentfeed.ranking.explain import TYPES, Explanation, explain
 from talentfeed.ranking.feed import Ranker, prepare
-from talentfeed.ranking.presets import preset
+from talentfeed.ranking.presets import Preset, preset
 from talentfeed.ranking.record import FeedRecord, Replay, ServedSlot, VersionGoneError
 
 
@@ -45,11 +45,11 @@ class Replayer:
         *,
         kept: Callable[[str], Awaitable[FeedRecord | None]],
         load: Callable[[str], Snapshot],
-        policy: Callable[[str], Policy],
+        policy: Callable[[FeedRecord], Awaitable[Policy]],
         serving: Callable[[], Ranker | None],
     ) -> None:
         """`kept`: a feed's record by its id. `load`: the snapshot of a version, or SnapshotError. `policy`: the policy
-        of a version, or VersionGoneError. `serving`: the ranker in use, which most feeds of the last hour are of."""
+        of a record, or VersionGoneError. `serving`: the ranker in use, which most feeds of the last hour are of."""
         self._kept = kept
         self._load = load
         self._policy = policy
@@ -83,20 +83,21 @@ class Replayer:
             for ranker in (self._serving(), self._former):
                 if ranker is not None and record.is_of(ranker):
                     return ranker
-            self._former = await asyncio.to_thread(self._prepare, record)
+            try:
+                chosen = preset(record.preset)
+                self._former = await asyncio.to_thread(self._prepare, record, await self._policy(record), chosen)
+            except PatternError as error:
+                raise VersionGoneError(
+                    f"Feed {record.feed_id} was ranked by preset {record.preset}, which is gone"
+                ) from error
             return self._former
 
-    def _prepare(self, record: FeedRecord) -> Ranker:
+    def _prepare(self, record: FeedRecord, policy: Policy, chosen: Preset) -> Ranker:
         try:
-            chosen = preset(record.preset)
-            return prepare(self._load(record.snapshot), self._policy(record.policy), chosen, epsilon=record.epsilon)
+            return prepare(self._load(record.snapshot), policy, chosen, epsilon=record.epsilon)
         except SnapshotError as error:
             raise VersionGoneError(
                 f"Feed {record.feed_id} was served from snapshot {record.snapshot}, which cannot be read any more"
-            ) from error
-        except PatternError as error:
-            raise VersionGoneError(
-                f"Feed {record.feed_id} was ranked by preset {record.preset}, which is gone"
             ) from error
 
 

@@ -74,7 +74,7 @@ class Policies:
         payload: Any = await _awaited(self._redis.hget(STATES, version))
         if payload is None:
             raise PolicyError(
-                f"Policy {version} is not kept: the newest {KEPT} are; `talentfeed policy show` lists them"
+                f"Policy {version} is not kept any more: the newest {KEPT} are; `talentfeed policy show` lists them"
             )
         return sums.decode(payload, self.shape)
 
@@ -152,6 +152,10 @@ class Policies:
             if made is not None:
                 return made
         raise _too_busy()
+
+    async def take(self, exported: object) -> str:
+        """As `put`, of what `export` gave."""
+        return await self.put(parse(exported, self.shape))
 
     async def rollback(self, version: str | None) -> str:
         """Go on from an earlier version: the named one, or the one before the newest. → the new version.

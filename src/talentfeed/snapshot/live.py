@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class LiveSnapshot(Generic[Ranker]):
         self._prepare = prepare
         self._build_command = build_command
         self._building: asyncio.Task[None] | None = None
+        self._swapping = threading.Lock()
         self.serving: Serving[Ranker] | None = None
         self.built: outcomes.Outcome | None = None  # how the last build went, whoever ran it
         self.build_error: Fault | None = None  # of the last build; the next one that ends well clears it
@@ -119,12 +121,25 @@ class LiveSnapshot(Generic[Ranker]):
 
     def _serve(self, version: str) -> None:
         snapshot = store.load(self._folder, version, verify=True)
-        try:
-            ranker = self._prepare(snapshot)
-        except (ValueError, LookupError, ArithmeticError, TalentFeedError) as error:
-            raise SnapshotError(f"snapshot {version} cannot be ranked from: {type(error).__name__}: {error}") from error
-        self.serving = Serving(snapshot, ranker, time.time())
+        with self._swapping:
+            try:
+                ranker = self._prepare(snapshot)
+            except (ValueError, LookupError, ArithmeticError, TalentFeedError) as error:
+                raise SnapshotError(
+                    f"snapshot {version} cannot be ranked from: {type(error).__name__}: {error}"
+                ) from error
+            self.serving = Serving(snapshot, ranker, time.time())
         log.info("Serving snapshot %s: %s", version, _listed(dict(snapshot.manifest.counts)))
+
+    def prepare_again(self) -> None:
+        """Derive anew what ranks from the snapshot that is served: something else than it has changed.
+
+        Raises what `prepare` raises; then what was served before goes on.
+        """
+        with self._swapping:
+            if self.serving is not None:
+                former = self.serving
+                self.serving = Serving(former.snapshot, self._prepare(former.snapshot), former.loaded_at)
 
     async def watch(self) -> None:
         """Serve what others publish, within seconds. Runs until cancelled, whatever goes wrong in between."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from talentfeed.api.gauges import activities, policy, process, snapshot, stores
+from talentfeed.api.gauges import activities, learning, policy, process, snapshot, stores
 from talentfeed.api.service import Service
 
 
@@ -29,4 +29,5 @@ class ServiceGauges(Collector):
         yield from activities.collect(self._service)
         yield from stores.collect(self._service)
         yield from self._policy.collect(self._service)
+        yield from learning.collect(self._service)
         yield from process.collect()
