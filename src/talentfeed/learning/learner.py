@@ -67,6 +67,7 @@ class Learner:
         self._due_script = redis.register_script(scripts.DUE)
         self._commit_script = redis.register_script(scripts.COMMIT)
         self._told: set[str] = set()
+        self._begun = False
 
     # ------------------------------------------------------------ from feeds to increments
 
@@ -181,10 +182,11 @@ class Learner:
 
     async def begin(self) -> str | None:
         """The first version, from history. → its name; None: there is one already, or no history."""
-        head = await self.policies.head()
-        if head.number:
+        if self._begun:
             return None
-        known = await asyncio.to_thread(self._warm)
+        head = await self.policies.head()
+        self._begun = True
+        known = None if head.number else await asyncio.to_thread(self._warm)
         if known is None:
             return None
         made = await self.policies.publish(head, known)
