@@ -13,11 +13,11 @@ from tests.contracts.platforms import Platform
 
 from talentfeed.activity import keys
 from talentfeed.activity.batches import Batches
-from talentfeed.activity.flush import Flusher
+from talentfeed.activity.flush import WRITERS, Flusher
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.quarantine import Quarantine
 from talentfeed.activity.recorder import Recorder
-from talentfeed.errors import LedgerMissingError
+from talentfeed.errors import LedgerMissingError, StoreUnavailableError
 from talentfeed.stores.database import ActivityLog
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +57,63 @@ async def test_rows_of_a_user_are_in_the_order_in_which_things_happened(
     await Flusher(redis, activity_log, batch_size=4).flush_all()
     assert [json.loads(row["properties"])["event_id"] for row in database.rows()] == [f"{n:02}" for n in range(25)]
     assert sorted(database.ledger().values()) == [1, 4, 4, 4, 4, 4, 4]
+
+
+async def test_several_batches_are_written_at_a_time_and_a_users_rows_stay_in_order(
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(12):
+        await recorder.report([reported(user, f"{user}-{n:02}") for user in range(8)])
+    write, now, most = activity_log.write, 0, 0
+
+    async def counted(batch_id: str, rows: Any) -> bool:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        try:
+            for _ in range(20):  # as long as a slow database takes; others are claimed meanwhile
+                await asyncio.sleep(0.001)
+            return await write(batch_id, rows)
+        finally:
+            now -= 1
+
+    monkeypatch.setattr(activity_log, "write", counted)
+    report = await Flusher(redis, activity_log, batch_size=5).flush_all()
+    assert (report.flushed, report.error, report.waiting_users) == (96, None, 0)
+    assert most == WRITERS
+    stored = [json.loads(row["properties"])["event_id"] for row in database.rows()]
+    for user in range(8):
+        assert [one for one in stored if one.startswith(f"{user}-")] == [f"{user}-{n:02}" for n in range(12)]
+    assert await nothing_left(redis)
+
+
+async def test_of_batches_that_fail_together_each_is_there_again_and_written_once(
+    recorder: Recorder, redis: Redis, activity_log: ActivityLog, database: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await recorder.report([reported(user, f"e{user}") for user in range(60)])
+    write, calls = activity_log.write, 0
+
+    async def failing(batch_id: str, rows: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        number = calls
+        await asyncio.sleep(0.01)
+        if number in {2, 4}:
+            raise StoreUnavailableError("gone")
+        done = await write(batch_id, rows)
+        if number == 3:
+            raise StoreUnavailableError("gone before it answered")
+        return done
+
+    monkeypatch.setattr(activity_log, "write", failing)
+    flusher = Flusher(redis, activity_log, batch_size=10)
+    report = await flusher.flush_all()
+    assert report.error is not None
+    assert "gone" in report.error
+    while (report := await flusher.flush_all()).error is not None:
+        assert calls < 100
+    assert event_ids(database) == sorted(f"e{user}" for user in range(60))
+    assert await nothing_left(redis)
 
 
 async def test_many_users_and_long_lists_go_through_in_pages(

@@ -13,6 +13,7 @@ from tests.contracts.platforms import Platform
 
 from talentfeed.activity import keys, pruning
 from talentfeed.activity.batches import Batches
+from talentfeed.activity.codec import Rows
 from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.pruning import Pruner
@@ -75,7 +76,7 @@ async def test_a_batch_that_was_committed_and_never_dropped_keeps_its_row(
     await recorder.report([reported(1, "a")])
     batch = await Batches(redis, lease=0.001, threshold=1).claim(await activity_log.new_batch_id(), [1], 10)
     assert batch is not None
-    assert await activity_log.write(batch.id, [flusher._rows.row(payload) for payload in batch.payloads])
+    assert await activity_log.write(batch.id, [Rows().row(payload) for payload in batch.payloads])
     for _ in range(4):
         await pruner.look()
     assert list(database.ledger()) == [batch.id]
@@ -115,7 +116,7 @@ async def test_a_holder_that_comes_back_after_its_batch_was_written_and_forgotte
     assert database.ledger() == {}, "nothing there tells that it was written"
     with pytest.raises(BatchTooOldError, match="below the ledger's floor"):
         await activity_log.write(batch.id, [])
-    await asleep._write(batch)
+    await asleep._writer.write(batch)
     assert asleep.flushed == 0
     assert event_ids(database) == ["a", "b"]
     await two_looks(pruner)

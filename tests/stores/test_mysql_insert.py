@@ -7,7 +7,7 @@ from tests.contracts.platforms import Platform
 
 from talentfeed.errors import RowsRefusedError
 from talentfeed.stores import mysql_insert
-from talentfeed.stores.mysql_insert import inserts
+from talentfeed.stores.mysql_insert import inserts, statements
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +47,57 @@ async def test_every_text_is_stored_as_it_is(maria_platform: Platform) -> None:
     assert {(one["subject_id"], one["subject_type"], one["causer_id"]) for one in stored} == {(2**63 - 1, None, 0)}
     assert {one["causer_type"] for one in stored} == {r"App\User"}
     await log.close()
+
+
+async def test_every_text_is_stored_as_it_is_by_the_prepared_statement(
+    maria_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql_insert, "BLOCK", 4)
+    log = maria_platform.log()
+    before = prepared(maria_platform)
+    rows = [row(text, subject_id=n, causer_id=2**63 - 1 - n) for n, text in enumerate(ODD)]
+    for number in range(2):
+        assert await log.write(f"b{number}", rows)
+    stored = maria_platform.rows()
+    for name in ("description", "properties", "subject_id", "subject_type", "causer_id", "causer_type"):
+        assert [one[name] for one in stored] == [one[name] for one in rows] * 2
+    assert prepared(maria_platform) >= before + 2 * (len(ODD) // 4)
+    await log.close()
+
+
+def prepared(platform: Platform) -> int:
+    """Prepared statements that the server has run."""
+    assert platform.server is not None
+    return int(platform.server.execute("SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'")[0][1])
+
+
+async def test_a_block_is_refused_whole_and_the_next_goes_in(
+    maria_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql_insert, "BLOCK", 4)
+    log = maria_platform.log()
+    wrongs: list[dict[str, Any]] = [{"description": None}, {"subject_id": -1}, {"created_at": "no time"}]
+    for number, wrong in enumerate(wrongs):
+        with pytest.raises(RowsRefusedError):
+            await log.write(f"refused{number}", [*(row(str(n)) for n in range(7)), row("", **wrong)])
+        assert maria_platform.rows() == []
+        assert maria_platform.ledger() == {}
+    assert await log.write("whole", [row(str(n)) for n in range(9)])
+    assert [one["description"] for one in maria_platform.rows()] == [str(n) for n in range(9)]
+    await log.close()
+
+
+def test_blocks_are_of_one_statement_and_long_ones_go_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql_insert, "BLOCK", 10)
+    monkeypatch.setattr(mysql_insert, "BLOCK_TEXT", 100)
+    rows = [{"a": n, "b": "x" * (100 if 20 <= n < 30 else 10)} for n in range(45)]
+    made = list(statements("t", ("a", "b"), rows, longest="b"))
+    blocks = [(sql, values) for sql, values in made if values is not None]
+    assert [values[::2] for _, values in blocks] == [tuple(range(n, n + 10)) for n in (0, 10, 30)]
+    (sql,) = {sql for sql, _ in blocks}
+    assert sql.split(" VALUES ") == ["INSERT INTO t (a, b)", ", ".join(["(%s, %s)"] * 10)]
+    assert "".join(sql for sql, values in made if values is None).count("(") == 10 + 5 + 2
+    assert [values is None for _, values in made] == [False, False, True, False, True]
 
 
 async def test_a_batch_of_several_statements_is_one_transaction(

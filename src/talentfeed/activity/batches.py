@@ -22,6 +22,7 @@ class Batch:
 
     id: str
     payloads: Sequence[bytes]  # oldest first within each user
+    users: frozenset[int] = frozenset()  # whose they are, or may be, where it was just claimed
 
 
 class Batches:
@@ -87,12 +88,14 @@ class Batches:
         """
         names = [keys.WAITING, keys.FULL, keys.FLUSHING, keys.batch(batch_id)]
         names += [keys.user_activity(user) for user in users]
-        found, foreign = await self._claim(keys=names, args=[batch_id, most, self._lease, self._threshold, *users])
+        found, foreign, asked = await self._claim(
+            keys=names, args=[batch_id, most, self._lease, self._threshold, *users]
+        )
         if foreign:
             self.foreign += len(foreign)
             told = ", ".join(keys.user_activity(int(user)) for user in foreign[:10])
             log.error("%d users' keys hold something else than activities; remove them: %s", len(foreign), told)
-        return Batch(batch_id, found) if found else None
+        return Batch(batch_id, found, frozenset(users[:asked])) if found else None
 
     async def expired(self, most: int = 100) -> list[str]:
         """Batches whose holder has not come back."""

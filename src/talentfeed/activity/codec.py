@@ -29,7 +29,7 @@ class UndecodableActivityError(TalentFeedError):
     """What was stored is not an activity."""
 
 
-class Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Wire(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """An activity as it is stored: the fields of `contracts.Activity`; those that are None are left out."""
 
     event_type: str
@@ -176,6 +176,15 @@ def _whole_second(text: str) -> str:
     return datetime.fromtimestamp(seconds(text), UTC).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
+@lru_cache(256)
+def _told(event_type: str, feed_type: str | None) -> tuple[str, str]:
+    """→ a row's description, and its URL where that does not name the item; else empty."""
+    if event_type == EventType.FEED_REQUEST:
+        return f"#feed #request #{feed_type or 'total'}", f"/api/search/{feed_type or 'total'}"
+    tags = ["#video", f"#{_ACTION.get(event_type, event_type)}", *([f"#{feed_type}"] if feed_type else [])]
+    return " ".join(tags), ""
+
+
 class Rows:
     """Stored activities → rows of `activity_log`."""
 
@@ -198,25 +207,18 @@ class Rows:
         except UnicodeDecodeError as error:
             raise UndecodableActivityError(f"Not an activity: {error}") from error
         found = read(text)
-        item_type = found.item_type or VIDEO
         subject = found.video_id
-        if found.event_type == EventType.FEED_REQUEST:
-            tags = ["#feed", "#request", f"#{found.feed_type or 'total'}"]
-            url = f"/api/search/{found.feed_type or 'total'}"
-        else:
-            tags = ["#video", f"#{_ACTION.get(found.event_type, found.event_type)}"]
-            tags += [f"#{found.feed_type}"] if found.feed_type else []
-            url = f"/api/search/feed/video/{subject}"
+        description, url = _told(found.event_type, found.feed_type)
         at = _whole_second(found.timestamp)
         return {
             "log_name": "app",
-            "description": " ".join(tags),
+            "description": description,
             "subject_id": subject,
-            "subject_type": None if subject is None else self._subject_types[item_type],
+            "subject_type": None if subject is None else self._subject_types[found.item_type or VIDEO],
             "causer_id": found.user_id,
             "causer_type": r"App\User",
             "properties": text,
-            "url": url,
+            "url": url or f"/api/search/feed/video/{subject}",
             "created_at": at,
             "updated_at": at,
         }

@@ -4,41 +4,23 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from talentfeed.activity import codec
-from talentfeed.activity.batches import PAGE, Batch, Batches, cut, halves
-from talentfeed.errors import BatchTooOldError, RowsRefusedError, SourceError, StoreUnavailableError
+from talentfeed.activity.batches import PAGE, Batch, Batches
+from talentfeed.activity.writing import ActivityLog, Writer
+from talentfeed.errors import SourceError, StoreUnavailableError
 
 log = logging.getLogger(__name__)
 
 BATCH = 1_000  # activities written in one transaction
+WRITERS = 3  # batches written at a time: one core of the database's takes longer over a batch than all the rest does
 AWAY = (StoreUnavailableError, SourceError, RedisError, OSError)  # come back later; nothing is lost meanwhile
-
-
-class ActivityLog(Protocol):
-    """Where activities end up. `stores.database` has the real one."""
-
-    async def new_batch_id(self) -> str:
-        """For a batch that is claimed now. Raises StoreUnavailableError, SourceError."""
-        ...
-
-    async def write(self, batch_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Ledger row and rows in one transaction. False: this batch was committed before.
-
-        Raises RowsRefusedError (nothing is written: a row's content, or the batch was abandoned), BatchTooOldError
-        (nothing is written now), StoreUnavailableError, SourceError (it may have been written).
-        """
-        ...
-
-    async def abandon(self, batch_id: str) -> bool:
-        """Nobody will ever write this batch whole: its pieces go on. False: it was committed before."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,23 +56,35 @@ class Flusher:
         """
         self._batches = Batches(redis, lease=lease, threshold=threshold)
         self._log = activity_log
-        self._rows = rows or codec.Rows()
+        self._writer = Writer(self._batches, activity_log, rows or codec.Rows())
         self._interval = interval
         self._poll = poll
         self._ttl = activity_ttl
         self._size = batch_size
         self._one_at_a_time = asyncio.Lock()
-        self._ours: set[str] = set()  # batches that may exist under our lease
+        self._ours = self._writer.ours  # batches that may exist under our lease
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[Any] | None = None  # the task of `run`
         self._kept = 0.0  # monotonic time of the last `keep`
-        self.flushed = 0
-        self.batches = 0
-        self.quarantined = 0
         self.failures = 0
         self.last_error: str | None = None
         self.oldest_waiting: float | None = None  # seconds, by Redis' clock
+
+    @property
+    def flushed(self) -> int:
+        """Activities that this process brought into `activity_log`."""
+        return self._writer.flushed
+
+    @property
+    def batches(self) -> int:
+        """Batches that this process wrote."""
+        return self._writer.batches
+
+    @property
+    def quarantined(self) -> int:
+        """Activities that this process set aside."""
+        return self._writer.quarantined
 
     # ------------------------------------------------------------ when
 
@@ -200,103 +194,75 @@ class Flusher:
     async def _flush_everybody(self) -> None:
         await self._recover()
         until = await self._batches.now()
-        while users := await self._batches.users(until=until):
-            await self._claim_and_write(users)
+        await self._empty(lambda: self._batches.users(until=until))
 
     async def _flush_full(self) -> None:
         await self._recover()
-        while users := await self._batches.full_users():
-            await self._claim_and_write(users)
+        await self._empty(self._batches.full_users)
 
     async def _recover(self) -> None:
         """Batches of ours that an error interrupted, then those that others left behind."""
         for batch_id in sorted(self._ours):
             batch = await self._batches.take_over(batch_id, ours=True)
             if batch is not None:
-                await self._write(batch)
+                await self._writer.write(batch)
             self._ours.discard(batch_id)
         while expired := await self._batches.expired(PAGE):
             for batch_id in expired:
                 batch = await self._batches.take_over(batch_id)
                 if batch is not None:
-                    await self._write(batch)
+                    await self._writer.write(batch)
 
-    async def _claim_and_write(self, users: Sequence[int]) -> None:
-        self._obey_cancellation()
+    async def _empty(self, users_left: Callable[[], Awaitable[list[int]]]) -> None:
+        """Until nobody is left. While some batches are written the next is claimed, of other users, so that a user's
+        rows come in the order in which things happened. After an error nothing more is claimed."""
+        writing: dict[asyncio.Task[None], frozenset[int]] = {}
+        most = 1  # until one is written: of a database that is away no more need to know
+        try:
+            while users := await users_left():
+                self._obey_cancellation()
+                free = [user for user in users if not any(user in taken for taken in writing.values())]
+                batch = await self._claim(free) if free else None
+                if batch is not None:
+                    task = asyncio.create_task(self._writer.write(batch), name="flush")
+                    task.add_done_callback(_tell)
+                    writing[task] = batch.users
+                if len(writing) >= most or (writing and not free):
+                    await _one_done(writing)
+                    most = WRITERS
+            while writing:
+                await _one_done(writing)
+        except asyncio.CancelledError:
+            for task in writing:
+                task.cancel()
+            raise
+        except Exception:
+            if writing:
+                await asyncio.wait(writing)
+            raise
+
+    async def _claim(self, users: Sequence[int]) -> Batch | None:
         batch_id = await self._log.new_batch_id()
         self._ours.add(batch_id)  # before the claim: its answer may be lost
         batch = await self._batches.claim(batch_id, users, self._size)
-        if batch is not None:
-            await self._write(batch)
-        self._ours.discard(batch_id)
+        if batch is None:
+            self._ours.discard(batch_id)
+        return batch
 
-    async def _write(self, batch: Batch) -> None:
-        """Bring a batch we hold to its end: written and dropped, cut into pieces that are, or set aside."""
-        todo = [batch]
-        while todo:
-            one = todo.pop()
-            self._ours.add(one.id)
-            rows, broken = self._decode(one)
-            if broken:
-                todo += await self._isolate(one, broken, next(iter(broken.values())))
-            else:
-                try:
-                    new = await self._log.write(one.id, rows)
-                except RowsRefusedError as refusal:
-                    todo += await self._isolate(one, broken, str(refusal))
-                except BatchTooOldError:
-                    todo += await self._renew(one)
-                else:
-                    await self._batches.drop(one.id)
-                    self.batches += new
-                    self.flushed += len(rows) if new else 0
-            self._ours.discard(one.id)
 
-    def _decode(self, batch: Batch) -> tuple[list[codec.Row], dict[int, str]]:
-        """→ rows, and by rank why a payload is no activity."""
-        rows, broken = [], {}
-        for rank, payload in enumerate(batch.payloads):
-            try:
-                rows.append(self._rows.row(payload))
-            except codec.UndecodableActivityError as error:
-                broken[rank] = str(error)
-        return rows, broken
+async def _one_done(writing: dict[asyncio.Task[None], frozenset[int]]) -> None:
+    """Wait for the next to end, and raise what it raised."""
+    done, _ = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        del writing[task]
+    for task in done:
+        task.result()
 
-    async def _isolate(self, batch: Batch, broken: Mapping[int, str], reason: str) -> list[Batch]:
-        """The database refuses this batch: its pieces go on, under new ids. → the pieces to write.
 
-        Abandoning it in the ledger comes first: from then on nobody, however late, can commit the batch whole.
-        """
-        if not await self._log.abandon(batch.id):
-            await self._batches.drop(batch.id)
-            return []
-        if len(batch.payloads) == 1:
-            if await self._batches.quarantine(batch, reason, at=time.time()):
-                self.quarantined += 1
-                log.error("An activity is set aside; `talentfeed activities quarantined` lists it: %s", reason)
-            return []
-        ranks = halves(len(batch.payloads))
-        if broken:
-            sound = [rank for rank in range(len(batch.payloads)) if rank not in broken]
-            ranks = [piece for piece in (sound, *([rank] for rank in broken)) if piece]
-        return await self._cut(batch, cut(batch, ranks), ranks)
-
-    async def _renew(self, batch: Batch) -> list[Batch]:
-        """The ledger may have forgotten this batch: it goes on whole under a new id, unless it was committed."""
-        if not await self._log.abandon(batch.id):
-            await self._batches.drop(batch.id)
-            return []
-        again = Batch(await self._log.new_batch_id(), batch.payloads)
-        return await self._cut(batch, [again], [range(len(batch.payloads))])
-
-    async def _cut(self, batch: Batch, pieces: list[Batch], ranks: Sequence[Sequence[int]]) -> list[Batch]:
-        """→ the pieces; none where another has ended the batch: also where it was written, dropped and forgotten."""
-        ids = {piece.id for piece in pieces}
-        self._ours |= ids  # before the cut: its answer may be lost
-        if await self._batches.split(batch, pieces, ranks):
-            return pieces
-        self._ours -= ids
-        return []
+def _tell(task: asyncio.Task[None]) -> None:
+    """Of several that fail at once the flush reports one; what is no outage must not be lost beside one that is."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, AWAY):
+        log.error("Writing a batch failed", exc_info=error)
 
 
 async def _ended(task: asyncio.Task[Any], patience: float) -> bool:

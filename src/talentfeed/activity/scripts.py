@@ -244,19 +244,21 @@ return 1
 # ARGV: batch id, most activities, lease (seconds), threshold, then the user ids
 # Repeated: takes more into the same batch; the caller never repeats it and reads the batch back instead.
 # → the activities, oldest first within each user; the users whose key holds something else: they are taken out of
-#   the indexes and have nothing waiting until the next push
+#   the indexes and have nothing waiting until the next push; of how many users, from the first on, something was taken
 CLAIM = (
     _NOW
     + _OURS
     + """
-local left, taken, foreign = tonumber(ARGV[2]), {}, {}
+local left, taken, foreign, asked = tonumber(ARGV[2]), {}, {}, 0
 for i = 5, #KEYS do
+  if left <= 0 then break end
+  asked = asked + 1
   local user, list = ARGV[i], KEYS[i]
   if not ours(list, 'list') then
     foreign[#foreign + 1] = user
     redis.call('ZREM', KEYS[1], user)
     redis.call('SREM', KEYS[2], user)
-  elseif left > 0 then
+  else
     local oldest = redis.call('LRANGE', list, -left, -1)
     for j = #oldest, 1, -1 do taken[#taken + 1] = oldest[j] end
     if #oldest > 0 then redis.call('LTRIM', list, 0, -#oldest - 1) end
@@ -266,12 +268,12 @@ for i = 5, #KEYS do
     if remaining < tonumber(ARGV[4]) then redis.call('SREM', KEYS[2], user) end
   end
 end
-if #taken == 0 then return {taken, foreign} end
+if #taken == 0 then return {taken, foreign, asked} end
 for first = 1, #taken, 1000 do
   redis.call('RPUSH', KEYS[4], unpack(taken, first, math.min(first + 999, #taken)))
 end
 redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), ARGV[1])
-return {taken, foreign}
+return {taken, foreign, asked}
 """
 )
 

@@ -21,7 +21,7 @@ from talentfeed.errors import LedgerMissingError, RowsRefusedError, SourceError,
 from talentfeed.stores.engines import BUSY_SECONDS, mysql_engine, sqlite_engine, sqlite_file, sqlite_url
 from talentfeed.stores.ledger import ABANDONED, Ledger, known, ledger, ledger_ddl, now
 from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, OPERATORS, Account, explained, number
-from talentfeed.stores.mysql_insert import inserts
+from talentfeed.stores.mysql_insert import statements
 from talentfeed.stores.refusals import is_refusal
 from talentfeed.stores.sqlite_file import SqliteFile
 
@@ -296,8 +296,8 @@ class ActivityLog:
             rows = [{**row, **{name: _in_zone(row[name], self._zone) for name in local}} for row in rows]
         try:
             if isinstance(self._place, Account):
-                for sql in inserts(activity_log.name, tuple(rows[0]), rows):
-                    await connection.exec_driver_sql(sql, execution_options=_AS_IT_STANDS)
+                for sql, values in statements(activity_log.name, tuple(rows[0]), rows, longest="properties"):
+                    await connection.exec_driver_sql(sql, values, execution_options=_AS_IT_STANDS)
             else:
                 await connection.execute(sa.insert(activity_log), list(rows))
         except Exception as error:

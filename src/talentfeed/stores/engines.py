@@ -14,6 +14,7 @@ from sqlalchemy.util import await_only
 
 from talentfeed.stores.mysql import LOCK_SECONDS, Account
 
+PREPARED = 16  # statements that a connection keeps prepared; the flush needs six
 BUSY_SECONDS = LOCK_SECONDS  # how long a statement waits for another writer
 
 
@@ -34,11 +35,11 @@ def mysql_engine(account: Account, busy_seconds: float = BUSY_SECONDS) -> AsyncE
     """On MySQL or MariaDB. The password is handed to the driver apart: it is in no URL, so in no text."""
     return create_async_engine(
         "mysql+asyncmy://",
-        connect_args=account.arguments(lock_seconds=busy_seconds),
+        connect_args={**account.arguments(lock_seconds=busy_seconds), "stmt_cache_size": PREPARED},
         isolation_level="READ COMMITTED",  # an insert then locks its own row and no gap
         pool_pre_ping=True,
         pool_recycle=1800,
-        pool_size=4,
+        pool_size=6,  # the flusher's writers, and who looks at the ledger beside them
         max_overflow=0,
         pool_timeout=busy_seconds,
     )
