@@ -136,9 +136,8 @@ class ActivityLog:
             new = {key: events[key] for key in sorted(events) if key not in there}  # in one order: no deadlock
             if new:
                 at = now()
-                await connection.execute(
-                    sa.insert(ledger), [{"batch_id": key, "rows": 1, "committed_at": at} for key in new]
-                )
+                entries = [{"batch_id": key, "rows": 1, "committed_at": at} for key in new]
+                await connection.execute(sa.insert(ledger).values(entries))
                 await self._insert(connection, list(new.values()))
             return set(new)
 
