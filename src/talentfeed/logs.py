@@ -17,6 +17,7 @@ Form = Literal["platform", "json"]
 
 # Of the request that is being answered: on each of its log lines, in the tasks and threads that it starts as well.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")  # likewise, where it is traced
 
 
 class PlatformFormatter(logging.Formatter):
@@ -36,7 +37,7 @@ class PlatformFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, module, message, and where there are: request_id, exception."""
+    """One JSON object a line: time (UTC), level, module, message; request_id, trace_id, exception where there are."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -47,6 +48,8 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id := REQUEST_ID.get():
             line["request_id"] = request_id
+        if trace_id := TRACE_ID.get():
+            line["trace_id"] = trace_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         # what is no text in UTF-8, as of a path from the outside, must not cost the line

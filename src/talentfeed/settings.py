@@ -185,6 +185,14 @@ class Settings(BaseSettings):
         r"App\Interacpedia\Challenges\Challenge", description="`subject_type` of flows in `activity_log`."
     )
 
+    traces_url: str | None = Field(
+        None,
+        description="An OpenTelemetry collector's address for traces (OTLP over HTTP), such as "
+        "http://collector:4318/v1/traces, with the extra `otel`; unset = no traces.",
+    )
+    traces_share: float = Field(
+        0.01, ge=0, le=1, description="Share of requests that are traced where the caller does not decide."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["platform", "json"] = Field(
         "platform", description="The platform's log line, or one JSON object a line."

@@ -1,9 +1,10 @@
 """The application: lifespan, middleware, routes. Everything it needs comes in by `create_app`."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -26,6 +27,11 @@ from talentfeed.api.plain import Handler, answering
 from talentfeed.api.problems import HANDLERS
 from talentfeed.api.service import Service
 from talentfeed.api.siblings import Siblings
+from talentfeed.errors import SettingsError
+from talentfeed.settings import Settings
+
+if TYPE_CHECKING:
+    from talentfeed.api.tracing import Tracing
 
 _SUMMARIES = {
     "total": "A page of 24: videos and flows",
@@ -78,11 +84,14 @@ def create_app(service: Service, siblings: Siblings | None = None) -> Applicatio
             yield
         finally:
             watching.cancel()
+            if tracing is not None:
+                await tracing.close()
             if siblings is not None:
                 await siblings.stop()
             await service.stop()
 
-    metrics = Metrics(service)
+    tracing = _tracing(service.settings)
+    metrics = Metrics(service, tracing)
     app = Application(
         title="talentfeed",
         version=__version__,
@@ -91,7 +100,7 @@ def create_app(service: Service, siblings: Siblings | None = None) -> Applicatio
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
-        middleware=_middleware(service, metrics),
+        middleware=_middleware(service, metrics, tracing),
         exception_handlers=HANDLERS,
     )
     _add_feeds(app, service, metrics)
@@ -99,7 +108,22 @@ def create_app(service: Service, siblings: Siblings | None = None) -> Applicatio
     return app
 
 
-def _middleware(service: Service, metrics: Metrics) -> list[Middleware]:
+def _tracing(settings: Settings) -> "Tracing | None":
+    """None where nobody wants traces: then nothing of it is imported. Raises SettingsError without the extra."""
+    if settings.traces_url is None:
+        return None
+    if sys.modules.get("opentelemetry.sdk.metrics") is None:  # see the package's __init__
+        sys.modules.pop("opentelemetry.sdk.metrics", None)
+    try:
+        from talentfeed.api.tracing import Tracing
+    except ImportError as error:
+        raise SettingsError(
+            f"TRACES_URL is set, but {error.name} is not installed: pip install 'talentfeed[otel]', or unset it"
+        ) from error
+    return Tracing(settings.traces_url, share=settings.traces_share)
+
+
+def _middleware(service: Service, metrics: Metrics, tracing: "Tracing | None") -> list[Middleware]:
     """Outermost first. Browsers of other origins are let in only where CORS_ORIGINS names them."""
     cors = Middleware(
         CORSMiddleware,
@@ -111,8 +135,14 @@ def _middleware(service: Service, metrics: Metrics) -> list[Middleware]:
     limit = None
     if service.limiter is not None:
         limit = Middleware(ClientLimit, limiter=service.limiter, header=service.settings.rate_limit_header)
+    traced = None
+    if tracing is not None:
+        from talentfeed.api.tracing import Traced
+
+        traced = Middleware(Traced, tracing=tracing)
     return [
         Middleware(RequestContext, metrics=metrics),
+        *([traced] if traced is not None else []),
         *([cors] if service.settings.cors_origins else []),
         *([limit] if limit is not None else []),
         Middleware(LastResort),

@@ -6,6 +6,7 @@ Counted here is what happens at the door, in plain numbers; what other rooms kno
 import asyncio
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
@@ -15,6 +16,9 @@ from talentfeed.api.meters import Families, Spread
 from talentfeed.api.quality import Judge
 from talentfeed.api.service import Service
 from talentfeed.contracts import CLIENT_EVENTS, Pool, Rule, Slate, Snapshot
+
+if TYPE_CHECKING:
+    from talentfeed.api.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +35,8 @@ class _Door(Families, Collector):
 class Metrics:
     """The door's own counters, and a collector over the service's."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, tracing: "Tracing | None" = None) -> None:
+        self.tracing = tracing
         self.registry = CollectorRegistry()
         door = _Door()
         self._requests_of = door.spreads(
@@ -109,6 +114,8 @@ class Metrics:
         for observe, after in zip(self._stages, at[1:], strict=True):
             observe(after - before)
             before = after
+        if self.tracing is not None:
+            self.tracing.stages(STAGES, at)
 
     async def watch_loop(self) -> None:
         """Look how late the loop is, until cancelled."""
