@@ -11,7 +11,7 @@ from benchmarks import catalogue
 from benchmarks.requests import Asked, asked
 
 from talentfeed.activity.outbox import ServedFeed
-from talentfeed.api.feeds import ServedItems
+from talentfeed.api.shaping import ServedItems
 from talentfeed.contracts import Ints, Slate, Snapshot
 from talentfeed.ranking import feed, viewer
 from talentfeed.ranking.feed import Ranker

@@ -93,7 +93,7 @@ class _Server:
     process: subprocess.Popen[bytes]
 
     def hold(self, cores: int | None) -> None:
-        """To so many cores; None: to all."""
+        """The process that serves to so many cores; None: to all. Who flushes beside it has the others, as Redis."""
         every = sorted(os.sched_getaffinity(0))
         for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), every if cores is None else every[:cores])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talentfeed.api.bodies import FeedQuery, feed_query, parse
-from talentfeed.api.fields import MAX_ID, MAX_IDS, to_whole
+from talentfeed.api.fields import MAX_ID, MAX_IDS, Fields, to_whole
 from talentfeed.api.problems import RefusedError, shown
 
 
@@ -207,6 +207,16 @@ def test_another_session_id_is_wrong(value: Any) -> None:
 def test_all_wrong_fields_are_told_at_once() -> None:
     problems = refused({"SELF_ID": "me", "LAST_IDS": 5, "session_id": 1, "MAX_SIZE": 500})
     assert set(problems) == {"SELF_ID", "LAST_IDS", "session_id", "MAX_SIZE"}
+
+
+@given(st.lists(st.one_of(st.integers(-5, 2**70).map(str), st.text("0123456789,- +.\u0663\t", max_size=6)), max_size=9))
+def test_the_fast_way_through_a_long_text_agrees_with_the_list_of_its_parts(values: list[str]) -> None:
+    text = ",".join(["1234567"] * 40 + values)
+    found = []
+    for ids in (text, text.split(",")):
+        fields = Fields({"excluded_ids": ids}, [])
+        found.append((fields.id_lists(("excluded_ids",)).tolist(), fields.problems))
+    assert found[0] == found[1]
 
 
 @given(st.lists(st.one_of(st.integers(-5, 2**70), st.text(max_size=4), st.integers(0, 2**64).map(str), st.booleans())))

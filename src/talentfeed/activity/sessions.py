@@ -81,6 +81,8 @@ class Sessions:
         self, session_id: str, pending: Sequence[ServedFeed], answer: list[Any] | None, *, endpoint: str
     ) -> Session:
         stored, recent, touched, *flows = answer or (None, None, None)
+        if not stored and not pending and not flows:  # a first page
+            return Session(session_id=session_id, events=self._events(recent or (), touched), degraded=answer is None)
         items, skipped = packed.unpack(stored)
         self._skipped += skipped
         earlier = dict.fromkeys(self._numbers((flows[0] if flows else None) or ()))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ RETRY_SECONDS = 2.0
 
 def flush_beside(settings: Settings, pulse: Pulse, *, lifeline: int) -> None:
     """Flush until told to stop, or until `lifeline` ends."""
+    gc.enable()  # a start is without
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's goes to the whole group: the parent decides
     asyncio.run(_flush(settings, pulse, lifeline))
