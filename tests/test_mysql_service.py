@@ -38,9 +38,15 @@ def maria(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Iterator[Mari
 
 
 @pytest.fixture
-def place(tmp_path: Path, maria: MariaServer) -> Iterator[Place]:
-    redis = RedisServer(tmp_path)
-    redis.start()
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def place(tmp_path: Path, maria: MariaServer, redis: RedisServer) -> Place:
     place = Place(tmp_path)
     place.environment |= {
         "MYSQL_HOST": "127.0.0.1",
@@ -54,8 +60,7 @@ def place(tmp_path: Path, maria: MariaServer) -> Iterator[Place]:
         "FLUSH_THRESHOLD_ACTIVITIES": "1",
         "ADMIN_API_KEY": "k",
     }
-    yield place
-    redis.kill()
+    return place
 
 
 @pytest.fixture
@@ -186,6 +191,28 @@ def test_a_server_that_starts_while_the_database_is_away_serves_its_last_snapsho
         stop(server)
         if maria.process is None:
             maria.start()
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_server_that_starts_while_redis_is_away_serves_refuses_events_and_recovers_without_a_restart(
+    place: Place, maria: MariaServer, redis: RedisServer
+) -> None:
+    assert place.run("build").returncode == 0
+    redis.kill()
+    server = place.start("serve")
+    try:
+        assert len(place.feed(user_id=1)["mix_ids"]) == 24
+        assert like(place, "while-redis-was-away") == 503
+        health = eventually(lambda: place.call("GET", "/health/ready")[1]["degraded"])
+        assert [part["part"] for part in health] == ["redis"]
+        redis.start()
+        eventually(lambda: like(place, "after-redis-came") == 202)
+        eventually(lambda: stored(maria, "after-redis-came") == 1)
+        eventually(lambda: place.call("GET", "/health/ready")[1]["status"] == "ok")
+        assert "degraded" not in place.feed(user_id=1)
+        assert stored(maria, "while-redis-was-away") == 0
+    finally:
+        stop(server)
 
 
 def test_an_empty_platform_database_is_served_as_nothing_and_filled_later(
