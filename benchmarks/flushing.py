@@ -4,18 +4,20 @@ import asyncio
 import contextlib
 import gc
 import multiprocessing
+import os
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
 import asyncmy
 import uvloop
 from benchmarks import served
+from benchmarks.recording import produce
 from benchmarks.served import ACTIVITIES, Kitchen
 from redis.asyncio import Redis
 from rich.console import Console
@@ -50,7 +52,8 @@ class Result:
     ratio: float
     recording_us_per_feed: float
     sustained_per_s: float
-    flush_us: float  # CPU of our process, an activity
+    redis_us_per_feed: float  # CPU of Redis, a feed recorded
+    flush_us: tuple[float, float, float]  # CPU of our process, of Redis and of MariaDB, an activity flushed
     waiting: tuple[int, int]  # activities at the sustained rate's begin and end
     seconds: float
 
@@ -100,6 +103,7 @@ class Contest:
         self._kitchen = kitchen
         self._recorded = 0  # activities, by anybody
         self._feeds = 0  # of our own
+        self._redis_seconds = 0.0  # of processor time, over them
 
     async def run(self, *, activities: int, feeds: int, seconds: int, told: Any) -> Result:
         redis, maria = self._servers
@@ -111,17 +115,20 @@ class Contest:
         costs: list[float] = []
         plain: list[float] = []
         quick: list[float] = []
-        busy: list[float] = []
+        busy: list[tuple[float, float, float]] = []
         for number in range(ROUNDS):
             told("recording and flushing", number / ROUNDS)
             costs.append(await self._recording(client, feeds=max(feeds // ROUNDS, 2 * DRAIN)))
             await self._fill(client, activities // ROUNDS)
             plain.append(await self._row_by_row_rate(client))
-            began = time.process_time()
+            before = self._spent()
             report = await flusher.flush_all()
             if report.error is not None or not report.flushed:
                 raise RuntimeError(f"the flush ended early: {report.error}")
-            busy.append((time.process_time() - began) / report.flushed * 1e6)
+            ours, of_redis, of_maria = (
+                (now - then) / report.flushed * 1e6 for now, then in zip(self._spent(), before, strict=True)
+            )
+            busy.append((ours, of_redis, of_maria))
             quick.append(report.flushed / report.seconds)
         told("recording and flushing", 1.0)
         sustained, waiting = await self._sustained(flusher, seconds, told)
@@ -136,7 +143,8 @@ class Contest:
             ratio=statistics.median(quick) / row_by_row,
             recording_us_per_feed=statistics.median(costs),
             sustained_per_s=sustained,
-            flush_us=statistics.median(busy),
+            redis_us_per_feed=self._redis_seconds / self._feeds * 1e6,
+            flush_us=tuple(map(statistics.median, zip(*busy, strict=True))),
             waiting=waiting,
             seconds=seconds,
         )
@@ -150,17 +158,23 @@ class Contest:
     async def _record(self, client: Redis, feeds: int) -> float:
         """From the ranked slate to Redis' answer; → seconds of processor time."""
         recorder = Recorder(client, outbox=Outbox(capacity=feeds))
-        began = time.process_time()
+        began, _, _ = before = self._spent()
         for _ in range(feeds):
             recorder.served(self._kitchen.one(self._feeds))
             self._feeds += 1
         await recorder.start()
         await recorder.stop(patience=120)
-        took = time.process_time() - began
+        after = self._spent()
+        self._redis_seconds += after[1] - before[1]
         assert recorder.lost_served == 0
         assert recorder.recorded_feeds == feeds
         self._recorded += feeds * ACTIVITIES
-        return took
+        return after[0] - began
+
+    def _spent(self) -> tuple[float, float, float]:
+        """Seconds of processor time: ours, of Redis and of MariaDB."""
+        redis, maria = self._servers
+        return time.process_time(), _seconds(redis.process), _seconds(maria.process)
 
     async def _fill(self, client: Redis, activities: int) -> None:
         waiting = self._recorded - self._stored()
@@ -198,7 +212,7 @@ class Contest:
         spawn = multiprocessing.get_context("spawn")
         most = min(_WAITING, _WAITING_A_SECOND * seconds)
         recorded, flushed, stop = spawn.Value("q", 0), spawn.Value("q", 0), spawn.Event()
-        other = spawn.Process(target=_produce, args=(self._servers[0].port, most, recorded, flushed, stop), daemon=True)
+        other = spawn.Process(target=produce, args=(self._servers[0].port, most, recorded, flushed, stop), daemon=True)
         other.start()
         before = flusher.flushed
         try:
@@ -236,31 +250,11 @@ class Contest:
             )
 
 
-def _produce(port: int, most: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any) -> None:
-    """Another process' service: it records feeds as long as not too many wait."""
-    uvloop.run(_record_on(port, most, recorded, flushed, stop))
-
-
-async def _record_on(
-    port: int, most: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any
-) -> None:
-    client = open_redis(host="127.0.0.1", port=port)
-    kitchen = served.prepare(seed=1)
-    outbox = Outbox(capacity=2 * DRAIN)
-    recorder = Recorder(client, outbox=outbox)
-    await recorder.start()
-    number = 0
-    while not stop.is_set():
-        recorded.value = recorder.recorded_feeds * ACTIVITIES
-        if len(outbox) < DRAIN and recorded.value - flushed.value < most:
-            for _ in range(DRAIN):
-                recorder.served(kitchen.one(number))
-                number += 1
-        await asyncio.sleep(0.005)
-    await recorder.stop(patience=60)
-    assert recorder.lost_served == 0
-    recorded.value = recorder.recorded_feeds * ACTIVITIES
-    await client.aclose()
+def _seconds(process: "subprocess.Popen[bytes] | None") -> float:
+    """Processor time of another process, as the kernel counts it: in hundredths of a second."""
+    assert process is not None
+    words = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _show(result: Result) -> None:
@@ -288,8 +282,10 @@ def _show(result: Result) -> None:
     ):
         table.add_row(name, value, aim)
     console.print(table)
+    ours, of_redis, of_maria = result.flush_us
     console.print(
-        f"Flushing takes {result.flush_us:.1f} µs of our CPU an activity. Recording is from the ranked slate to Redis' "
-        f"answer, record for replay included, in lots of {DRAIN} feeds. While the rate was sustained a second process "
-        f"recorded; {result.waiting[0]:,} activities waited at its begin and {result.waiting[1]:,} at its end."
+        f"Flushing an activity takes {ours:.1f} µs of our CPU, {of_redis:.1f} of Redis', {of_maria:.1f} of MariaDB's; "
+        f"recording a feed takes {result.redis_us_per_feed:.0f} of Redis'. Recording is from the ranked slate to "
+        f"Redis' answer, record for replay included, in lots of {DRAIN} feeds. While the rate was sustained a second "
+        f"process recorded; {result.waiting[0]:,} activities waited at its begin and {result.waiting[1]:,} at its end."
     )
