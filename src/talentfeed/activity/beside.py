@@ -18,7 +18,7 @@ _FORM = struct.Struct("<6d")  # monotonic time of the last beat, then `_COUNTED`
 _COUNTED = ("flushed", "batches", "failures", "quarantined")
 
 
-class Counts(Protocol):
+class Flushed(Protocol):
     """What a flusher has done so far."""
 
     @property
@@ -30,7 +30,8 @@ class Counts(Protocol):
     @property
     def quarantined(self) -> int: ...
     @property
-    def oldest_waiting(self) -> float | None: ...
+    def oldest_waiting(self) -> float | None:
+        """When the oldest activity that waits began to, seconds since 1970 UTC; None: nothing waits."""
 
 
 class Pulse:
@@ -41,7 +42,7 @@ class Pulse:
         self._memory = mmap.mmap(-1, _FORM.size)
         self._write(time.monotonic(), 0, 0, 0, 0, math.nan)
 
-    def beat(self, flusher: Counts, before: "tuple[int, ...]") -> None:
+    def beat(self, flusher: Flushed, before: "tuple[int, ...]") -> None:
         """A sign of life. `before`: what was counted when this process began, by one that went before it."""
         counts = (getattr(flusher, name) + base for name, base in zip(_COUNTED, before, strict=True))
         self._write(time.monotonic(), *counts, math.nan if flusher.oldest_waiting is None else flusher.oldest_waiting)

@@ -3,19 +3,7 @@
 Every key is declared in KEYS. Scripts that write may be repeated after a lost answer: each says why that is harmless.
 """
 
-_NOW = """
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
-"""
-
-# A key that somebody else uses must cost nobody but its user: a script that fails in its middle has done half.
-_OURS = """
-local function ours(key, kind)
-  local found = redis.call('TYPE', key)
-  if type(found) == 'table' then found = found['ok'] end
-  return found == 'none' or found == kind
-end
-"""
+from talentfeed.lua import NOW, OURS
 
 # A list without expiry holds a client's acknowledged activities: it must not get one again while they wait. A list that
 # a claim has emptied is gone, so the next push starts anew.
@@ -49,7 +37,7 @@ end
 # → 1 + how many activities were refused since the key holds something else; 0 where it was done before
 # A command takes Redis about a microsecond, so they are few, and the indexes are told of all users at once.
 SERVED = (
-    _NOW
+    NOW
     + """
 if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800)
@@ -108,8 +96,8 @@ return 1 + refused
 # Repeated, however late: the number is not above the last one done, nothing happens.
 # → 1 + how many feeds were refused since the key holds something else; 0 where it was done before
 SHOWN = (
-    _NOW
-    + _OURS
+    NOW
+    + OURS
     + """
 if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800)
@@ -166,8 +154,8 @@ end
 # Repeated: the event keys are set, nothing happens. → how many were new; an error where a key holds something else:
 # then nothing was done, since an event key without its activity would make a retry look like a repeat
 REPORT = (
-    _NOW
-    + _OURS
+    NOW
+    + OURS
     + _PUSH
     + _APPEND
     + _REMEMBER
@@ -217,8 +205,8 @@ return new
 #       of it
 # Repeated: the events are there twice; they count once all the same.
 REMEMBER = (
-    _NOW
-    + _OURS
+    NOW
+    + OURS
     + _APPEND
     + _REMEMBER
     + _OUTCOMES
@@ -246,8 +234,8 @@ return 1
 # → the activities, oldest first within each user; the users whose key holds something else: they are taken out of
 #   the indexes and have nothing waiting until the next push; of how many users, from the first on, something was taken
 CLAIM = (
-    _NOW
-    + _OURS
+    NOW
+    + OURS
     + """
 local left, taken, foreign, asked = tonumber(ARGV[2]), {}, {}, 0
 for i = 5, #KEYS do
@@ -280,7 +268,7 @@ return {taken, foreign, asked}
 # KEYS: flushing. ARGV: most ids, lease (seconds). → ids of batches whose lease is over. One that ends later than any
 # lease given now was given before the server's clock was set back: nobody can tell how much of it is left
 EXPIRED = (
-    _NOW
+    NOW
     + """
 local over = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 local odd = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + ARGV[2] + 1, '+inf', 'LIMIT', 0, ARGV[1] - #over)
@@ -294,7 +282,7 @@ return over
 # Repeated: the first call took the lease; without `ours` the second gets nothing and the lease runs out again.
 # → its activities; none where it is done, or somebody else's now
 TAKE_OVER = (
-    _NOW
+    NOW
     + """
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local left = lease and tonumber(lease) - now
@@ -317,7 +305,7 @@ return redis.call('ZREM', KEYS[1], ARGV[1])
 # ARGV: batch id, lease (seconds), then for each piece: piece id, n, ranks in the batch (from 0)…
 # Repeated: the batch is gone, nothing happens; whoever came first has cut it. → 1 if cut now
 SPLIT = (
-    _NOW
+    NOW
     + """
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 local all = redis.call('LRANGE', KEYS[2], 0, -1)
@@ -346,8 +334,8 @@ return 1
 # KEYS: quarantined, waiting, full, user_activity. ARGV: the entry, user id, the activity, threshold
 # Repeated: the entry is gone, nothing happens. → 1 if done now
 REQUEUE = (
-    _NOW
-    + _OURS
+    NOW
+    + OURS
     + _PUSH
     + """
 if not ours(KEYS[4], 'list') then

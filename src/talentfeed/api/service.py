@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from talentfeed.activity.backlog import Backlog
+    from talentfeed.activity.beside import Flushed
     from talentfeed.activity.flush import FlushReport
     from talentfeed.activity.quarantine import Quarantine
     from talentfeed.activity.recorder import ServedFeed
@@ -59,22 +60,6 @@ class ActivityRecorder(Protocol):
 
     async def report(self, activities: Sequence["Activity"]) -> int:
         """Store client events durably; how many. Raises StoreUnavailableError where that is not possible now."""
-
-
-class FlushCounters(Protocol):
-    """What flushing has done so far."""
-
-    @property
-    def flushed(self) -> int: ...
-    @property
-    def batches(self) -> int: ...
-    @property
-    def failures(self) -> int: ...
-    @property
-    def quarantined(self) -> int: ...
-    @property
-    def oldest_waiting(self) -> float | None:
-        """When the oldest activity that waits began to, seconds since 1970 UTC; None: nothing waits."""
 
 
 class ReloadCounters(Protocol):
@@ -186,7 +171,7 @@ class Service(Protocol):
     @property
     def recorder(self) -> ActivityRecorder: ...
     @property
-    def flusher(self) -> FlushCounters: ...
+    def flusher(self) -> "Flushed": ...
     @property
     def quarantine(self) -> "Quarantine": ...
     @property

@@ -3,18 +3,9 @@
 Every key is declared in KEYS. Scripts that write may be repeated after a lost answer: each says why that is harmless.
 """
 
-_NOW = """
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
-"""
+from talentfeed.lua import NOW, OURS
 
-# A script that fails in its middle has done half: what can fail is looked at before anything is written.
-_OURS = """
-local function ours(key, kind)
-  local found = redis.call('TYPE', key)
-  if type(found) == 'table' then found = found['ok'] end
-  return found == 'none' or found == kind
-end
+_KINDS = """
 local kinds = {KINDS}
 for i, kind in ipairs(kinds) do
   if not ours(KEYS[i], kind) then
@@ -26,14 +17,14 @@ end
 
 def _keys(*kinds: str) -> str:
     """The types of the first keys."""
-    return _OURS.replace("KINDS", ", ".join(f"'{kind}'" for kind in kinds))
+    return OURS + _KINDS.replace("KINDS", ", ".join(f"'{kind}'" for kind in kinds))
 
 
 # Users with a feed whose window is over; they are nobody else's for a while, which saves work and decides nothing.
 # KEYS: impressions. ARGV: most users, for how long (seconds). Repeated: others come, or none.
 # → user ids, and now
 DUE = (
-    _NOW
+    NOW
     + """
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 for _, user in ipairs(due) do redis.call('ZADD', KEYS[1], 'XX', now + tonumber(ARGV[2]), user) end
@@ -95,7 +86,7 @@ return 1
 # Repeated, or by two at once: the number is another one, nothing happens. → 1 if done now
 PUBLISH = (
     _keys("hash", "hash", "zset", "list", "hash")
-    + _NOW
+    + NOW
     + """
 local number = tonumber(redis.call('HGET', KEYS[1], 'number') or '0')
 if number ~= tonumber(ARGV[1]) then return 0 end
