@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from talentfeed.activity.codec import ITEM_TYPES
 from talentfeed.activity.packed import pack
-from talentfeed.contracts import Kind, Viewer
+from talentfeed.contracts import Kind, Pool, Viewer
 from talentfeed.ranking.record import Origin
 
 ORIGIN_BYTES = 64 * 1_048_576  # that waiting feeds may hold for their records' sake: long scrolls bring long exclusions
@@ -28,7 +28,7 @@ _encoder = msgspec.json.Encoder()
 class ServedItem:
     """An item as it is recorded wherever it is served: made once, used by all feeds that it is in."""
 
-    __slots__ = ("id", "kind", "packed", "text", "url")
+    __slots__ = ("id", "kind", "packed", "texts", "url")
 
     def __init__(self, kind: Kind, id_: int, url: str) -> None:
         """`url`: of the video itself."""
@@ -36,7 +36,11 @@ class ServedItem:
         self.id = id_
         self.url = url
         self.packed = pack([(kind, id_)])
-        self.text = b"," + _encoder.encode(_Told(id_, ITEM_TYPES[kind], url))[1:-1]  # what its views say of it
+        told = _encoder.encode(_Told(id_, ITEM_TYPES[kind], url))[1:-1]
+        # what its views say of it, by the pool that it was drawn from; then comes the probability
+        self.texts: dict[str, bytes] = {
+            pool: b',%b,"pool":"%b","probability":' % (told, pool.encode()) for pool in Pool
+        }
 
 
 class ServedFeed(msgspec.Struct, frozen=True, kw_only=True):

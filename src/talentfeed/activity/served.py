@@ -8,7 +8,7 @@ import msgspec
 
 from talentfeed.activity import codec, feeds_kept, keys, packed
 from talentfeed.activity.outbox import ServedFeed
-from talentfeed.contracts import Kind, Pool
+from talentfeed.contracts import Kind
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,10 @@ class Drains:
             items = b"".join([item.packed for item in feed.items])
             begin, shared, request, views = activities(feed)
             args += (feed.user_id, _record(feed, items), items, begin, shared, request, len(flows), len(views))
-            for flow in flows:
-                args += (feed.at, flow)
+            if flows:
+                at = repr(feed.at)  # once: the client would do it for each
+                for flow in flows:
+                    args += (at, flow)
             args += views
         return names, args
 
@@ -79,13 +81,10 @@ def activities(feed: ServedFeed) -> tuple[bytes, bytes, bytes, list[bytes]]:
     name = feed.feed_id.encode()
     begin = b'{"event_type":"video_view","event_id":"%b:' % name
     request = b'{"event_type":"feed_request","event_id":"%b","size":%d,%b}' % (name, len(feed.items), shared)
-    texts = [item.text for item in feed.items]
+    texts = [item.texts[pool] for item, pool in zip(feed.items, feed.pools, strict=True)]
     chances = _encode(feed.probabilities)[1:-1].split(b",")
-    own = zip(texts, [_POOL[pool] for pool in feed.pools], chances, repeat(b"}\n"), strict=False)
+    own = zip(texts, chances, repeat(b"}\n"), strict=False)
     return begin, shared, request, b"".join(chain.from_iterable(own)).split(b"\n")[:-1]
-
-
-_POOL: dict[str, bytes] = {pool: b',"pool":"%b","probability":' % pool.encode() for pool in Pool}
 
 
 class _Shared(msgspec.Struct, gc=False):
