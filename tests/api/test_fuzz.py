@@ -161,6 +161,11 @@ ADMIN = [
     ("POST", "/api/admin/quarantined/discard"),
     ("GET", "/api/feeds/{feed_id}/explain"),
     ("GET", "/api/feeds/{feed_id}/replay"),
+    ("GET", "/api/admin/policy"),
+    ("GET", "/api/admin/policy/export"),
+    ("POST", "/api/admin/policy/import"),
+    ("POST", "/api/admin/policy/reset"),
+    ("POST", "/api/admin/policy/rollback"),
 ]
 
 
