@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from benchmarks.prometheus import Prometheus, Series, nothing, panels, watching
 from rich.console import Console
 from rich.table import Table
 
+LEARNING = {"POLICY_MODE": "online", "REWARD_WINDOW_SECONDS": "10", "POLICY_UPDATE_SECONDS": "10"}
 EVERY = 2.0  # seconds between scrapes
 EXAMPLES = """\
 examples:
@@ -53,14 +55,33 @@ def main() -> None:
 
             @contextlib.contextmanager
             def beside(server: service.Server) -> Iterator[None]:
-                with watching(place / "prometheus", server.port, every=EVERY) as prometheus:
+                with (
+                    learner(place, environment),
+                    watching(place / "prometheus", server.port, every=EVERY) as prometheus,
+                ):
                     yield
                     seen.update(printed(prometheus, chosen.seconds))
 
-            report = load.under_load(place, {**environment, "FLUSH_INTERVAL_SECONDS": "10"}, chosen, beside=beside)
+            given = {**environment, **LEARNING, "FLUSH_INTERVAL_SECONDS": "10"}
+            report = load.under_load(place, given, chosen, beside=beside)
     print(json.dumps({**seen, "errors": report["errors"], "feeds": report["feeds"]}, separators=(",", ":")))
     if seen["unexplained"] or report["errors"]:
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def learner(place: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """`talentfeed learn` in a process of its own, while inside."""
+    with (place / "learner.log").open("ab") as output:
+        command = [sys.executable, "-m", "talentfeed", "learn"]
+        process = subprocess.Popen(command, cwd=place, env={**environment, **LEARNING}, stdout=output, stderr=output)
+    try:
+        yield
+        if process.poll() is not None:
+            raise RuntimeError((place / "learner.log").read_text()[-2_000:])
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
 
 
 def printed(prometheus: Prometheus, seconds: float) -> dict[str, Any]:

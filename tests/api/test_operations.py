@@ -6,6 +6,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 from tests.api.conftest import ADMIN_KEYS, LocalService, ServiceMaker, admin, small_catalogue
+from tests.ranking.factory import make_snapshot
 
 from talentfeed import __version__
 from talentfeed.api.app import create_app
@@ -117,6 +118,26 @@ def test_health_tells_alive_from_ready(make_service: ServiceMaker) -> None:
         response = client.get("/health/ready")
         assert response.status_code == 200
         assert response.json()["snapshot"]["version"] == "small"
+
+
+def test_a_pod_whose_feeds_do_not_come_out_is_not_ready(
+    make_service: ServiceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = make_service(make_snapshot())  # without a video or flow
+    with TestClient(create_app(service)) as client:
+        response = client.get("/health/ready")
+        assert response.status_code == 503
+        assert response.json()["degraded"][-1]["reason"] == "the snapshot holds nothing to serve"
+        assert client.get("/health/live").status_code == 200
+        assert "talentfeed_ready 0.0" in client.get("/metrics").text
+        service.next_snapshot = small_catalogue()
+        assert client.post("/api/search/reload", headers=admin()).status_code == 200
+        assert client.get("/health/ready").status_code == 200
+        assert "talentfeed_ready 1.0" in client.get("/metrics").text
+        monkeypatch.setattr(service, "clock", lambda: "no time")
+        response = client.get("/health/ready")
+        assert response.status_code == 503
+        assert "ranking fails" in response.json()["degraded"][-1]["reason"]
 
 
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready", "/metrics"])

@@ -17,6 +17,7 @@ from talentfeed.api.metrics import Metrics
 from talentfeed.api.problems import RETRY_AFTER_SECONDS, Problem, RefusedError, unavailable
 from talentfeed.api.service import Service
 from talentfeed.api.siblings import Siblings, merged
+from talentfeed.api.trial import trouble
 from talentfeed.errors import TalentFeedError
 from talentfeed.settings import Settings
 
@@ -101,12 +102,17 @@ async def live(_: Request) -> Response:
 
 
 def ready_endpoint(service: Service) -> Handler:
-    """200 while feeds can be served, be it degraded; 503 while there is no snapshot."""
+    """200 while feeds come out, be it degraded; 503 while none does."""
 
     async def ready(_: Request) -> Response:
         health = await service.health()
-        serving = service.serving is not None
-        return _json(health, HTTPStatus.OK if serving else HTTPStatus.SERVICE_UNAVAILABLE)
+        wrong = trouble(service)
+        if wrong is None:
+            return _json(health)
+        if service.serving is not None:
+            faulty = {"part": "feeds", "reason": wrong, "since": service.serving.loaded_at}
+            health = {**health, "status": "unavailable", "degraded": [*health["degraded"], faulty]}
+        return _json(health, HTTPStatus.SERVICE_UNAVAILABLE)
 
     return ready
 

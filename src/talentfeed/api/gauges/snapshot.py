@@ -6,12 +6,15 @@ from prometheus_client.core import CounterMetricFamily, Metric
 
 from talentfeed.api.meters import gauge, gauges
 from talentfeed.api.service import Service
+from talentfeed.api.trial import trouble
 
 
 def collect(service: Service) -> Iterator[Metric]:
     """Without samples of the snapshot where there is none yet, of the build where none was made from here."""
     serving, live = service.serving, service.live
-    yield gauge("talentfeed_ready", "1 while there is a snapshot to serve", float(serving is not None))
+    yield gauge(
+        "talentfeed_ready", "1 while feeds come out of the snapshot that is mapped", float(trouble(service) is None)
+    )
     manifest = None if serving is None else serving.snapshot.manifest
     yield gauges(
         "talentfeed_snapshot_info",
