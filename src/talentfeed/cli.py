@@ -12,6 +12,7 @@ import typer
 from talentfeed import __version__, console, embedded, remote
 from talentfeed import settings as settings_module
 from talentfeed.commands import activities, policy, serving, snapshots
+from talentfeed.commands.compare import compare
 from talentfeed.commands.evaluate import evaluate
 from talentfeed.commands.fit import fit
 from talentfeed.commands.judge import judge
@@ -250,6 +251,7 @@ def version() -> None:
     print(__version__)
 
 
+app.command()(compare)
 app.command()(evaluate)
 app.command()(fit)
 app.command()(judge)

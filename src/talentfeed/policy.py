@@ -2,26 +2,32 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
+import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from talentfeed.activity import feeds_kept
 from talentfeed.activity.shown import ShownLog
 from talentfeed.connections import opened
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import PolicyError, SnapshotError, StoreUnavailableError, TalentFeedError
+from talentfeed.learning import compare as comparing
 from talentfeed.learning import warm
 from talentfeed.learning.follower import Follower
-from talentfeed.learning.learner import Learner, Rules, ended
+from talentfeed.learning.increments import Judged
+from talentfeed.learning.learner import JUDGED, Learner, Rules, ended
 from talentfeed.learning.policies import Head, Policies, checkpoint, restore
 from talentfeed.learning.sums import Sums
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
-from talentfeed.ranking.presets import preset
+from talentfeed.ranking.presets import PRESETS, Preset, preset
 from talentfeed.ranking.record import FeedRecord, VersionGoneError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
@@ -58,6 +64,7 @@ class Learning:
         self, settings: Settings, redis: Redis, rankers: Rankers, again: Callable[[], None], *, in_process: bool
     ) -> None:
         """`again`: derive anew what ranks, and serve it."""
+        self._settings = settings
         self.mode = settings.policy_mode
         learns = self.mode != "static"
         self._redis = redis
@@ -88,6 +95,10 @@ class Learning:
         except (ValueError, LookupError, ArithmeticError, TalentFeedError):
             self._rankers.policy = former
             raise
+
+    async def compare(self, written: Sequence[str], *, feeds: int, seed: int) -> dict[str, Any]:
+        """Judge policies on what was served. Raises LogError, StoreUnavailableError."""
+        return await compare(self._settings, self._redis, written, feeds=feeds, seed=seed)
 
     async def start(self) -> None:
         """After the snapshot is loaded."""
@@ -176,6 +187,86 @@ async def policy_of(redis: Redis, record: FeedRecord) -> Policy:
         raise VersionGoneError(f"Feed {record.feed_id} cannot be made again: {error}") from error
     except (RedisError, OSError) as error:
         raise _away(error) from error
+
+
+async def compare(
+    settings: Settings,
+    redis: Redis,
+    written: Sequence[str],
+    *,
+    feeds: int,
+    seed: int = 0,
+    progress: Callable[[str, float], None] = lambda _, __: None,
+) -> dict[str, Any]:
+    """Judge policies, as they are written, on the newest feeds whose rewards are known. In a thread.
+
+    Raises LogError, StoreUnavailableError.
+    """
+    changes = [comparing.parse(text) for text in written]
+    try:
+        stored: Any = await redis.lrange(JUDGED, -feeds, -1)
+        served, unreadable = _served(stored)
+        known = await _policies(redis, served, changes)
+    except (RedisError, OSError) as error:
+        raise _away(error) from error
+
+    def policy(version: str, chosen: Preset) -> Policy:
+        found = known.get((version, chosen.name))
+        if found is None:
+            raise VersionGoneError(f"policy {version} is not kept any more")
+        return found
+
+    found = await asyncio.to_thread(
+        comparing.compare,
+        served,
+        changes,
+        load=lambda version: store.load(settings.snapshot_dir, version),
+        policy=policy,
+        seed=seed,
+        progress=progress,
+    )
+    skipped = dict(found.skipped) | ({"cannot be read": unreadable} if unreadable else {})
+    judged = {name: dataclasses.asdict(one) for name, one in found.policies.items()}
+    return {"feeds": found.feeds, "skipped": skipped, "seed": seed, "policies": judged}
+
+
+def _served(stored: Sequence[bytes]) -> tuple[list[comparing.Served], int]:
+    """→ the feeds, and how many cannot be read."""
+    found = []
+    for payload in stored:
+        with contextlib.suppress(msgspec.MsgspecError, VersionGoneError):
+            one = msgspec.msgpack.decode(payload, type=Judged)
+            record = feeds_kept.decode(one.record)
+            if len(one.reward) == len(record.slots):
+                found.append(comparing.Served(record=record, reward=np.array(one.reward, np.float64)))
+    return found, len(stored) - len(found)
+
+
+async def _policies(
+    redis: Redis, served: Sequence[comparing.Served], changes: Sequence[comparing.Change]
+) -> dict[tuple[str, str], Policy]:
+    """By version and preset, those that are kept and fit."""
+    versions = {one.record.policy for one in served} | {change.policy for change in changes if change.policy}
+    presets = {one.record.preset for one in served} | {change.preset for change in changes if change.preset}
+    found: dict[tuple[str, str], Policy] = {}
+    for name in presets & set(PRESETS):
+        policies = Policies(redis, preset(name))
+        for version in versions:
+            with contextlib.suppress(PolicyError):
+                found[version, name] = await policies.policy(version)
+    return found
+
+
+def compare_once(
+    settings: Settings, written: Sequence[str], *, feeds: int, seed: int, progress: Callable[[str, float], None]
+) -> dict[str, Any]:
+    """As `compare`, on the configured Redis."""
+
+    async def run() -> dict[str, Any]:
+        async with opened(settings) as stores:
+            return await compare(settings, stores.redis, written, feeds=feeds, seed=seed, progress=progress)
+
+    return asyncio.run(run())
 
 
 async def learn(settings: Settings) -> None:

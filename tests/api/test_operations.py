@@ -223,6 +223,7 @@ def test_openapi_lists_every_call_with_examples_that_work(client: TestClient) ->
         "/api/activities",
         "/api/admin/flush",
         "/api/admin/policy",
+        "/api/admin/policy/compare",
         "/api/admin/policy/export",
         "/api/admin/policy/import",
         "/api/admin/policy/reset",

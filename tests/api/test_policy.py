@@ -91,6 +91,10 @@ def test_what_people_do_becomes_the_policy_that_ranks_and_outlives_the_process(w
         again = client.get(f"/api/feeds/{feed['feed_id']}/replay", headers=admin()).json()["body"]
         assert again["identical"]
         assert again["policy"] == found["learned"]
+        compared = post(client, "/api/admin/policy/compare", {"policies": ["logged", "epsilon=0.5"], "feeds": 20})
+        assert compared["feeds"] == 8
+        assert compared["policies"]["logged"]["mean_weight"] == pytest.approx(1.0)
+        assert compared["policies"]["logged"]["logged"]["value"] == pytest.approx(found["reward"] / total)
         last = until_learned(client, total + len(feed["items"]))["learned"]
     asyncio.run(forget_all())
     with TestClient(create_app(wired(**LEARNS))) as client:
@@ -163,6 +167,16 @@ def test_what_is_no_policy_is_refused(client: TestClient, body: Any) -> None:
     assert response.status_code == 422
     assert [error["field"] for error in response.json()["errors"]] == ["state"]
     assert shown(client)["learned"] == "initial"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "policies"), ({"policies": ["x"]}, "policies"), ({"policies": ["logged"], "feeds": 0}, "feeds")],
+)
+def test_what_cannot_be_compared_is_refused(client: TestClient, body: Any, field: str) -> None:
+    response = client.post("/api/admin/policy/compare", json=body, headers=admin())
+    assert response.status_code == 422
+    assert field in [error["field"] for error in response.json()["errors"]]
 
 
 def test_nobody_without_a_key_sees_or_changes_the_policy(client: TestClient) -> None:

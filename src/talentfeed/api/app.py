@@ -217,6 +217,7 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics, siblings: 
         ("POST", "/reset", policy.reset_endpoint(service), "Start learning anew", *policy_schemas.RESET),
         ("POST", "/rollback", policy.rollback_endpoint(service), "Go on from an earlier one", *policy_schemas.ROLLBACK),
     ]
+    learned += [("POST", "/compare", policy.compare_endpoint(service), "What if", *policy_schemas.COMPARE)]
     for method, path, handler, summary, model, extra in learned:
         app.add_api_route(
             f"{prefix}/admin/policy{path}",

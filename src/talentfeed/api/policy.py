@@ -10,16 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from talentfeed.api.bodies import read_object
+from talentfeed.api.fields import Fields
 from talentfeed.api.operations import require_admin
 from talentfeed.api.problems import Problem, RefusedError
 from talentfeed.api.service import Service
-from talentfeed.errors import PolicyError
+from talentfeed.errors import LogError, PolicyError
 
 if TYPE_CHECKING:
     from talentfeed.learning.policies import Policies
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 VERSION_FORM = "a version as `talentfeed policy show` tells it"
+MOST_FEEDS, DEFAULT_FEEDS, MOST_POLICIES = 20_000, 1_000, 8
+FEEDS_FORM = f"a whole number from 1 to {MOST_FEEDS}"
+POLICIES_FORM = f"a list of 1 to {MOST_POLICIES} policies as `talentfeed compare --help` tells"
 _VERSION = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -76,6 +80,35 @@ def import_endpoint(service: Service) -> Handler:
     return import_policy
 
 
+def compare_endpoint(service: Service) -> Handler:
+    """What if: policies judged on what was served."""
+
+    async def compare(request: Request) -> Response:
+        require_admin(request, service.settings)
+        body = await read_object(request)
+        problems: list[Problem] = []
+        fields = Fields(body, problems)
+        feeds = fields.whole_number(("feeds",), least=1, most=MOST_FEEDS, accepted=FEEDS_FORM)
+        seed = fields.whole_number(("seed",))
+        written = body.get("policies")
+        if not (isinstance(written, list) and 1 <= len(written) <= MOST_POLICIES and all(map(_is_text, written))):
+            problems.append(Problem("policies", written, POLICIES_FORM))
+        if problems:
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, problems)
+        assert isinstance(written, list)  # noqa: S101 - just looked at
+        try:
+            found = await service.learning.compare(written, feeds=feeds or DEFAULT_FEEDS, seed=seed or 0)
+        except LogError as error:
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, [Problem("policies", written, str(error))]) from error
+        return _body(found)
+
+    return compare
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str and len(value) <= 1_000
+
+
 def _version(value: Any) -> str | None:
     if value is None:
         return None
@@ -94,4 +127,8 @@ async def _answer(service: Service, field: str, work: "Callable[[Policies], Awai
     except PolicyError as error:
         problem = Problem(field, None, str(error))
         raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, [problem]) from error
+    return _body(body)
+
+
+def _body(body: Any) -> Response:
     return Response(msgspec.json.encode({"statusCode": 200, "body": body}), media_type="application/json")

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from talentfeed.api.policy import VERSION_FORM
+from talentfeed.api.policy import FEEDS_FORM, MOST_FEEDS, MOST_POLICIES, POLICIES_FORM, VERSION_FORM
 from talentfeed.api.schema_requests import ADMIN_PARAMETER
 
 
@@ -72,6 +72,44 @@ class MadeAnswer(BaseModel):
     body: Made
 
 
+class Estimate(BaseModel):
+    """A mean reward of a place, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Judgement(BaseModel):
+    """A policy judged."""
+
+    rows: int
+    logged: Estimate
+    estimates: dict[str, Estimate]
+    replayed: int
+    effective_rows: float
+    effective_rewards: float
+    mean_weight: float
+    largest_weight: float
+    warnings: list[str]
+
+
+class Compared(BaseModel):
+    """Policies judged on one log."""
+
+    feeds: int
+    skipped: dict[str, int]
+    seed: int
+    policies: dict[str, Judgement]
+
+
+class ComparedAnswer(BaseModel):
+    """Policies judged on one log."""
+
+    statusCode: Literal[200]  # noqa: N815
+    body: Compared
+
+
 _PATTERN = {"type": "string", "pattern": "^[a-z0-9-]{1,64}$", "description": VERSION_FORM}
 _VERSION = {"name": "version", "in": "query", "required": False, "schema": _PATTERN, "description": VERSION_FORM}
 _ROLLBACK = {"type": "object", "properties": {"version": _PATTERN}}
@@ -79,6 +117,21 @@ _IMPORT = {
     "type": "object",
     "required": ["form", "state"],
     "properties": {"form": {"type": "integer", "const": 1}, "state": {"type": "string"}},
+}
+_COMPARE = {
+    "type": "object",
+    "required": ["policies"],
+    "properties": {
+        "policies": {
+            "type": "array",
+            "items": {"type": "string", "maxLength": 1000},
+            "minItems": 1,
+            "maxItems": MOST_POLICIES,
+            "description": POLICIES_FORM,
+        },
+        "feeds": {"type": "integer", "minimum": 1, "maximum": MOST_FEEDS, "description": FEEDS_FORM},
+        "seed": {"type": "integer", "minimum": 0},
+    },
 }
 
 
@@ -94,3 +147,4 @@ EXPORTED: tuple[type[BaseModel], dict[str, Any]] = (
 RESET: tuple[type[BaseModel], dict[str, Any]] = (MadeAnswer, ADMIN_PARAMETER)
 ROLLBACK: tuple[type[BaseModel], dict[str, Any]] = (MadeAnswer, _with_body(_ROLLBACK))
 IMPORT: tuple[type[BaseModel], dict[str, Any]] = (MadeAnswer, _with_body(_IMPORT))
+COMPARE: tuple[type[BaseModel], dict[str, Any]] = (ComparedAnswer, _with_body(_COMPARE))

@@ -36,7 +36,7 @@ def explain(record: FeedRecord, ranker: Ranker, replay: Replay) -> Explanation:
     """Why the feed is as it is; of the replay, where that is not what was served."""
     viewer, request, slate = replay.viewer, record.request, replay.slate
     rules = Rules(ranker.snapshot, viewer, request, now=record.now)
-    offers = _offers(ranker, viewer, request, rules, now=record.now, seed=record.seed)
+    offers = offers_of(ranker, viewer, request, rules, now=record.now, seed=record.seed)
     split = _split(ranker, viewer, slate.slots, offers, now=record.now, seed=record.seed)
     slots = []
     for place, slot in enumerate(slate.slots):
@@ -69,7 +69,7 @@ def explain(record: FeedRecord, ranker: Ranker, replay: Replay) -> Explanation:
 # ---------------------------------------------------------------- the pools
 
 
-class _Offer:
+class Offer:
     """A pool's candidates of the whole catalogue in its own order, and what it can draw."""
 
     def __init__(
@@ -115,11 +115,12 @@ class _Offer:
         return weights if weights.sum() > 0 else among.astype(np.float64)
 
 
-def _offers(
+def offers_of(
     ranker: Ranker, viewer: Viewer, request: FeedRequest, rules: Rules, *, now: float, seed: int
-) -> dict[Pool, _Offer]:
+) -> dict[Pool, Offer]:
+    """What each pool of a request draws from."""
     kept = {kind: ~(rules.excluded[kind] | rules.seen[kind]) for kind in rules.kinds}
-    offers: dict[Pool, _Offer] = {}
+    offers: dict[Pool, Offer] = {}
     if Kind.VIDEO in rules.kinds:
         videos = ranker.snapshot.videos
         scores = video_scores(ranker, viewer, now, seed)
@@ -131,7 +132,7 @@ def _offers(
         }
         for pool in LEARNING:
             may, misses = suits[pool]
-            offers[pool] = _Offer(
+            offers[pool] = Offer(
                 pool,
                 scores[pool],
                 may,
@@ -142,7 +143,7 @@ def _offers(
             )
     if Kind.FLOW in rules.kinds:
         creator, alone = ranker.snapshot.flows.creator, request.endpoint == "flow"
-        offers[Pool.FLOW] = _Offer(
+        offers[Pool.FLOW] = Offer(
             Pool.FLOW,
             flow_scores(ranker, viewer, now, seed),
             np.ones(len(creator), np.bool_),
@@ -168,7 +169,7 @@ def _split(
     ranker: Ranker,
     viewer: Viewer,
     slots: Sequence[Slot],
-    offers: Mapping[Pool, _Offer],
+    offers: Mapping[Pool, Offer],
     *,
     now: float,
     seed: int,
@@ -194,7 +195,7 @@ def _split(
 
 
 def _slot(
-    ranker: Ranker, place: int, slot: Slot, *, standing: Standing, offer: _Offer | None, split: ScoreParts | None
+    ranker: Ranker, place: int, slot: Slot, *, standing: Standing, offer: Offer | None, split: ScoreParts | None
 ) -> SlotExplanation:
     admissible = standing.admissible(slot.kind)
     count = 1 if standing.comes_back else int(np.count_nonzero(admissible))
@@ -263,7 +264,7 @@ def _slot(
 class _Outcomes:
     """What became of the candidates that might have stood at a place."""
 
-    def __init__(self, offer: _Offer, slot: Slot, weights: Floats, total: float) -> None:
+    def __init__(self, offer: Offer, slot: Slot, weights: Floats, total: float) -> None:
         self._weight = dict(zip(offer.shortlist.tolist(), weights.tolist(), strict=True))
         self._total = total
         self._explored = slot.explored
