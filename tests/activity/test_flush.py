@@ -64,15 +64,16 @@ async def test_several_batches_are_written_at_a_time_and_a_users_rows_stay_in_or
 ) -> None:
     for n in range(12):
         await recorder.report([reported(user, f"{user}-{n:02}") for user in range(8)])
-    write, now, most = activity_log.write, 0, 0
+    write, now, calls, together = activity_log.write, 0, 0, asyncio.Event()
 
     async def counted(batch_id: str, rows: Any) -> bool:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
+        nonlocal now, calls
+        now, calls = now + 1, calls + 1
+        if now == WRITERS:
+            together.set()
         try:
-            for _ in range(20):  # as long as a slow database takes; others are claimed meanwhile
-                await asyncio.sleep(0.001)
+            if calls > 1:  # the first is written alone
+                await asyncio.wait_for(together.wait(), 60)
             return await write(batch_id, rows)
         finally:
             now -= 1
@@ -80,7 +81,7 @@ async def test_several_batches_are_written_at_a_time_and_a_users_rows_stay_in_or
     monkeypatch.setattr(activity_log, "write", counted)
     report = await Flusher(redis, activity_log, batch_size=5).flush_all()
     assert (report.flushed, report.error, report.waiting_users) == (96, None, 0)
-    assert most == WRITERS
+    assert together.is_set()
     stored = [json.loads(row["properties"])["event_id"] for row in database.rows()]
     for user in range(8):
         assert [one for one in stored if one.startswith(f"{user}-")] == [f"{user}-{n:02}" for n in range(12)]

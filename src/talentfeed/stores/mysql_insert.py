@@ -11,8 +11,8 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-BLOCK = 100  # rows of the prepared statement; the server allows it 65,535 values
-BLOCK_TEXT = 200_000  # characters of a block's longest column: beyond, it goes as text, which is cut where it gets long
+BLOCK = 200  # rows of the prepared statement; the server allows it 65,535 values
+BLOCK_TEXT = 400_000  # characters of a block's longest column: beyond, it goes as text, which is cut where it gets long
 STATEMENT = 1_000_000  # characters of one statement: a megabyte, within every server's `max_allowed_packet`
 _SHORT = 200  # characters of a value that may well come again
 _KNOWN = 10_000  # of these that are kept
