@@ -36,6 +36,7 @@ def pods(overlay: str) -> dict[str, Any]:
     """Every pod template by its component."""
     return {
         "serving": the(overlay, "Deployment", "talentfeed-serving")["spec"]["template"],
+        "learner": the(overlay, "Deployment", "talentfeed-learner")["spec"]["template"],
         "builder": the(overlay, "CronJob", "talentfeed-builder")["spec"]["jobTemplate"]["spec"]["template"],
     }
 
@@ -53,7 +54,7 @@ def megabytes(quantity: str) -> float:
 @OVERLAYS
 @pytest.mark.parametrize("version", SUPPORTED)
 def test_every_object_is_valid_by_the_schemas_of_kubernetes(overlay: str, version: str) -> None:
-    assert len(RENDERED[overlay]) == 11
+    assert len(RENDERED[overlay]) == 14
     for one in [*RENDERED[overlay], SECRET]:
         kubernetes_validate.validate(one, version, strict=True)
 
@@ -89,6 +90,10 @@ def test_the_secrets_are_those_of_the_settings_and_in_no_manifest(overlay: str) 
     assert builder["envFrom"] == [plain]
     password = {"name": "MYSQL_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "MYSQL_PASSWORD"}}}
     assert builder["env"] == [password], "who builds only reads the database"
+    [learner] = pods(overlay)["learner"]["spec"]["containers"]
+    assert learner["envFrom"] == [plain]
+    password = {"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "REDIS_PASSWORD"}}}
+    assert learner["env"] == [password], "who learns needs Redis alone"
 
 
 @OVERLAYS
@@ -104,6 +109,7 @@ def test_the_settings_load(overlay: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert loaded.log_file is None
     assert loaded.api_host == "0.0.0.0"  # noqa: S104 - the pod's own
     assert loaded.redis_host is not None
+    assert loaded.policy_mode != "static", "a learner would refuse to start"
 
 
 @OVERLAYS
@@ -168,6 +174,12 @@ def test_ports_and_egress_are_those_of_the_settings(overlay: str) -> None:
     assert [one["port"] for rule in policy["ingress"] for one in rule["ports"]] == [port["containerPort"]]
     out = {str(one["port"]) for rule in policy["egress"] for one in rule["ports"]}
     assert out == {"53", "443", given(overlay)["MYSQL_PORT"], given(overlay)["REDIS_PORT"]}
+    policy = the(overlay, "NetworkPolicy", "talentfeed-learner")["spec"]
+    assert "ingress" not in policy
+    assert {str(one["port"]) for rule in policy["egress"] for one in rule["ports"]} == {
+        "53",
+        given(overlay)["REDIS_PORT"],
+    }
 
 
 @OVERLAYS
@@ -188,7 +200,7 @@ def test_commands_exist_and_workers_have_a_core_each(overlay: str) -> None:
     for name, pod in pods(overlay).items():
         [container] = pod["spec"]["containers"]
         image, _, tag = container["image"].rpartition(":")
-        assert image.endswith(f"/talentfeed-{name}")
+        assert image.endswith("/talentfeed-builder" if name == "builder" else "/talentfeed-serving")
         assert tag not in ("", "latest")
         command, *options = container["args"]
         known = {option for parameter in commands[command].params for option in parameter.opts}
