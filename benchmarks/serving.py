@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ def run(*, seconds: int, data: str | None) -> None:
         _demo(environment, folder)
         told("data", 1.0)
         server = ends.enter_context(_serving(environment))
+        assert redis.process is not None
+        server.others = (redis.process.pid,)
         (temporary / "ready").write_bytes(_post(server.url + FEED, {"user_id": 7}))
         server.hold(1)
         told("feeds", 0.1)
@@ -91,12 +93,21 @@ def run(*, seconds: int, data: str | None) -> None:
 class _Server:
     url: str
     process: subprocess.Popen[bytes]
+    others: Sequence[int] = ()  # processes that are kept off its cores
 
     def hold(self, cores: int | None) -> None:
-        """The process that serves to so many cores; None: to all. Who flushes beside it has the others, as Redis."""
+        """The process that serves to so many cores; None: to all. Who flushes beside it and Redis have the others."""
         every = sorted(os.sched_getaffinity(0))
-        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), every if cores is None else every[:cores])
+        own = self.process.pid
+        beside = map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())
+        _hold(own, every[:cores])
+        for pid in (*self.others, *beside):
+            _hold(pid, every[cores:] if cores and cores < len(every) else every)
+
+
+def _hold(pid: int, cores: list[int]) -> None:
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
 
 
 def _environment(temporary: Path, data: Path, redis_port: int) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from talentfeed.settings import Settings
 
 log = logging.getLogger(__name__)
 
-NICE = 5  # what waits for the database may wait; what waits for a feed may not
+NICE = 10  # what waits for the database may wait; what waits for a feed may not
 STOP_SECONDS = 2.0  # to end what it is at; those who serve flush a last time themselves
 RETRY_SECONDS = 2.0
 
