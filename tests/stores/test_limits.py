@@ -48,10 +48,10 @@ async def test_who_waits_as_long_as_told_may_call_again(backend: Backend) -> Non
 
 async def test_a_clients_number_expires_and_its_address_is_not_kept(backend: Backend) -> None:
     redis = backend.client()
-    await RateLimit(redis, per_minute=60).wait("203.0.113.7")
+    await RateLimit(redis, per_minute=1).wait("203.0.113.7")
     (name,) = await redis.keys("rate:*")
     assert b"203" not in name
-    assert 0 < await redis.pttl(name) <= 2_000 + 1_000
+    assert 0 < await redis.pttl(name) <= 61_000
     await redis.aclose()
 
 
