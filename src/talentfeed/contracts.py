@@ -20,7 +20,7 @@ Indices = evidence.Indices
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 
-SCHEMA_VERSION = 1  # of a snapshot's files; a reader refuses a newer one
+SCHEMA_VERSION = 2  # of a snapshot's files; a reader refuses a newer one
 
 N_FEATURES = 18
 FEATURE_NAMES = (
@@ -105,6 +105,7 @@ class Manifest:
     cities: Sequence[str]  # by city code; [UNKNOWN_CITY] is "Unknown"
     tokens: Sequence[str]  # by token id; [NO_TOKEN] is ""
     as_of: float | None = None  # the catalogue's day, where it was built as of one
+    weights: str = ""  # names the blend of the signals; empty: built without signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,8 +42,8 @@ class Learned:
     def of(cls, snapshot: Snapshot, state: BanditState, counts: Counts | None, preset: Preset) -> Self:
         """Arrange once a snapshot and policy.
 
-        Raises SnapshotError where the snapshot has no signals, or they do not fit it; PolicyError for a bandit that is
-        damaged or of other features.
+        Raises SnapshotError where the snapshot has no signals; PolicyError for a bandit that is damaged or of other
+        features.
         """
         signals, weights = snapshot.signals, preset.learned
         if signals is None or weights is None:
@@ -51,7 +51,6 @@ class Learned:
                 f"snapshot {snapshot.manifest.version} has no signals, which the preset {preset.name} ranks by; "
                 "`talentfeed build` makes one that has, or set PRESET=classic"
             )
-        _check(signals, snapshot)
         if state.b.shape != (len(NAMES),):
             raise PolicyError(f"a bandit of {len(state.b)} features: the preset {preset.name} has {len(NAMES)}")
         derived = linucb.derive(state)
@@ -134,39 +133,3 @@ def posterior_means(
     level = (steady + float(rewarded.sum())) / (steady + float(shown @ prior))
     means: Floats = (_STRENGTH * np.minimum(level * prior, 1.0) + rewarded) / (_STRENGTH + shown)
     return np.clip(means, 0.0, 1.0)
-
-
-def _check(signals: Signals, snapshot: Snapshot) -> None:
-    """Raise SnapshotError where signals do not fit: the compiled kernel reads by what stands in them."""
-    n, users = len(snapshot.videos.id), len(snapshot.users.id)
-    f, k = signals.factors.shape[-1], signals.neighbour.shape[-1]
-    shapes = {
-        "items": (np.float64, (n, len(ITEM_SIGNALS))),
-        "shown": (np.float64, (n,)),
-        "rewarded": (np.float64, (n,)),
-        "factors": (np.float32, (n, f)),
-        "gram": (np.float64, (f, f)),
-        "neighbour": (np.int32, (n, k)),
-        "closeness": (np.float32, (n, k)),
-        "apart": (np.float64, (n,)),
-        "event_start": (np.int64, (users + 1,)),
-        "event_video": (np.int32, (len(signals.event_video),)),
-    }
-    wrong = []
-    for name, (kind, shape) in shapes.items():
-        array = getattr(signals, name)
-        if array.dtype != kind or array.shape != shape or not array.flags.c_contiguous:
-            wrong.append(f"signals.{name}: {array.dtype} {array.shape} where {np.dtype(kind)} {shape} belongs")
-        elif array.dtype.kind == "f" and not np.isfinite(array).all():
-            wrong.append(f"signals.{name}: not finite")
-    if f > native.MOST_FACTORS:
-        wrong.append(f"signals.factors: {f} columns; at most {native.MOST_FACTORS}")
-    for name in ("neighbour", "event_video"):
-        array = getattr(signals, name)
-        if array.size and not 0 <= array.min() <= array.max() < n:
-            wrong.append(f"signals.{name}: references outside 0..{n - 1}")
-    start = signals.event_start
-    if not wrong and (start[0] != 0 or start[-1] != len(signals.event_video) or np.any(np.diff(start) < 0)):
-        wrong.append("signals.event_start: no row pointers")
-    if wrong:
-        raise SnapshotError(f"snapshot {snapshot.manifest.version} is damaged: {'; '.join(wrong)}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from talentfeed.contracts import N_FEATURES, N_SKILLS, N_TOKENS, NO_CREATOR, NO_TOKEN, Snapshot
 from talentfeed.errors import SnapshotError
+from talentfeed.ranking import sound_signals
 
 # Of every part; the others are int32.
 _TYPES: dict[type[np.generic], frozenset[str]] = {
@@ -45,6 +46,8 @@ def faults(snapshot: Snapshot) -> Iterator[str]:
     yield from _bad_pointers(snapshot)
     if not forms:
         yield from _bad_tokens(snapshot)
+    if snapshot.signals is not None:
+        yield from sound_signals.faults(snapshot.signals, snapshot)
 
 
 def _named(snapshot: Snapshot) -> Iterator[tuple[str, NDArray[Any]]]:

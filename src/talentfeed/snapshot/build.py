@@ -4,14 +4,15 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from talentfeed.contracts import Manifest, Snapshot
 from talentfeed.errors import SnapshotError
-from talentfeed.snapshot import checks, store
+from talentfeed.snapshot import checks, store, weights
 from talentfeed.snapshot.source import TABLES, Source, ahead, read
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def build(
     publish: Publish = store.publish,
     progress: Progress = lambda _stage, _done: None,
 ) -> Report:
-    """Read, clean, derive, pack, check and publish.
+    """Read, clean, derive, pack, find the signals, check and publish; the signals' blend is that of the last fit.
 
     now: the wall clock in seconds UTC. as_of: the catalogue's day; later rows are left out. tolerance: the share by
     which a count may fall; force: by any. publish: writes the snapshot and makes it the current one. progress: called
@@ -66,6 +67,7 @@ def build(
         open_until_done.enter_context(_without_pandas())
         with stage("read"), source.database() as database, ahead(read(database)) as arriving:
             # the engine takes half a second to import: time in which the first tables come
+            from talentfeed.snapshot import exposures, signals
             from talentfeed.snapshot.frames import clean, take
             from talentfeed.snapshot.pack import pack
             from talentfeed.snapshot.tables import derive
@@ -79,10 +81,19 @@ def build(
                 del rows  # what was taken of it is smaller
         with stage("clean"):
             frames = clean(bench, stored, blacklist=blacklist)
+        # beside what is left, which is mostly work of one processor
+        pool = open_until_done.enter_context(ThreadPoolExecutor(1, thread_name_prefix="signals"))
         with stage("derive"):
+            chosen, shown = weights.newest(snapshot_dir), exposures.log(frames.exposures, frames.users, frames.videos)
+            coming = pool.submit(
+                signals.build, shown.rows, shown.n_users, shown.n_videos, clock=frames.watermark, blend=chosen.blend
+            )
             tables = derive(bench, frames)
         with stage("pack"):
-            snapshot = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
+            packed = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
+        with stage("signals"):
+            manifest = replace(packed.manifest, weights=chosen.name)
+            snapshot = store.seal(replace(packed, manifest=manifest, signals=coming.result()))
     with stage("check"):
         last = _last(snapshot_dir)
         checks.check(snapshot, last, shrink=tolerance, force=force)

@@ -22,7 +22,8 @@ CLIENT_TYPES = {
 PASSING = ("view", "share", "skip")
 
 _COLUMNS = (
-    "origin", "row_id", "user_id", "item_id", "is_flow", "interaction_type", "rating", "watch_ratio", "at", "own_fate",
+    "origin", "row_id", "user_id", "item_id", "is_flow", "interaction_type", "rating", "watch_ratio", "reward", "at",
+    "own_fate",
     "skip_bad_date", "skip_future_date", "skip_rating_above_5", "skip_bad_watch_ratio",
 )  # fmt: skip
 
@@ -54,7 +55,7 @@ def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, st
     found = rows.select(
         origin=ibis.literal(origin), row_id=null("int64"), user_id=as_id(rows.user_id), item_id=as_id(rows.model_id),
         is_flow=ibis.literal(False), interaction_type=ibis.literal(kind), watch_ratio=null("float64"),
-        at=rows.created_at, skip_bad_date=rows.skip_bad_date_created_at,
+        reward=null("float64"), at=rows.created_at, skip_bad_date=rows.skip_bad_date_created_at,
         skip_future_date=rows.skip_future_date_created_at, skip_bad_watch_ratio=ibis.literal(False), **verdict,
     )  # fmt: skip
     return {origin: found.select(*_COLUMNS)}
@@ -97,11 +98,13 @@ def stored_reports(bench: Workbench, raw: pa.Table) -> Stored:
         else_=NOTICED,
     )
     good_ratio = ibis.ifelse(ratio >= 0, ratio, null("float64"))
-    watched = ibis.ifelse(_json_given(rows.ratio_text), good_ratio, _json_number(rows.reward_text))
+    reward = _json_number(rows.reward_text)
+    watched = ibis.ifelse(_json_given(rows.ratio_text), good_ratio, reward)
     found = rows.select(
         origin=ibis.literal("activity_log"), row_id=as_id(rows.id), user_id=as_id(rows.causer_id),
         item_id=as_id(rows.subject_id), is_flow=rows.subject == bench.source.challenge_subject_type,
-        interaction_type=rows.interaction_type, rating=worth, watch_ratio=watched, at=rows.created_at,
+        interaction_type=rows.interaction_type, rating=worth, watch_ratio=watched,
+        reward=ibis.ifelse(reward.between(0, 1), reward, null("float64")), at=rows.created_at,
         own_fate=ibis.cases(
             (rows.unreadable, "bad_json"), (is_rating, rated["own_fate"]), else_=null("string")
         ),
@@ -197,7 +200,7 @@ def stored_views(bench: Workbench, raw: pa.Table) -> Stored:
     """`views` of videos."""
     rows = bench.load("raw_views", raw)
     rows = rows.filter(is_text(rows.model_type, bench.source.resume_subject_type))
-    rows = rows.select("created_at", item_id=as_id(rows.model_id))
+    rows = rows.select("created_at", user_id=as_id(rows.user_id), item_id=as_id(rows.model_id))
     return {"views": bench.parsed("views", rows, times=["created_at"])}
 
 
@@ -208,7 +211,7 @@ def stored_exhibitions(bench: Workbench, raw: pa.Table) -> Stored:
 
 
 def seen_counts(bench: Workbench, stored: Stored, videos: ir.Table) -> tuple[ir.Table, ir.Table]:
-    """(views as stored with `fate`, exhibitions as stored with `fate`), each with item_id; views with `at`."""
+    """(views as stored with `fate`, exhibitions likewise), each with item_id; views with user_id and `at`."""
     items = videos.filter(videos.id.notnull()).select(known_item="id", item_fate="fate")
     views = bench.keep("views_read", _on_videos(bench, stored["views"], items))
     bench.tally("views", views)

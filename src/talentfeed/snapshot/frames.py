@@ -10,7 +10,7 @@ import ibis
 import pyarrow as pa
 from ibis import ir
 
-from talentfeed.snapshot import facts, items
+from talentfeed.snapshot import exposures, facts, items
 from talentfeed.snapshot.workbench import Stored, Workbench, kept
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class Frames:
     #                   creator_name, views, exhibited_count
     interactions: ir.Table  # user_id, video_id, rating, at, interaction_type, watch_ratio, superseded
     flow_interactions: ir.Table  # user_id, flow_id, at
+    exposures: ir.Table  # user_id, video_id, at, reward: see `exposures.table`
     connections: ir.Table  # user_id, connected_user_id, at: both ways
     flows: ir.Table  # id, user_id, url, image, name, slug, ..., created_at, updated_at, status_at, city, creator_name
     watermark: float  # newest time in the input; 0 where it has none
@@ -105,6 +106,7 @@ def clean(bench: Workbench, stored: Stored, *, blacklist: Path | None = None) ->
         videos=bench.keep("videos", servable.drop("owner_id", "owner_fate", "status", "deleted")),
         interactions=bench.keep("interactions", acts),
         flow_interactions=bench.keep("flow_interactions", flow_acts),
+        exposures=bench.keep("exposures", exposures.table(events, views, users)),
         connections=bench.keep("connections", facts.both_ways(connections)),
         flows=bench.keep("flows", kept(flows).drop("owner_id", "owner_fate", "status", "deleted")),
         watermark=watermark,

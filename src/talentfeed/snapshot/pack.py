@@ -28,7 +28,6 @@ from talentfeed.contracts import (
 )
 from talentfeed.snapshot import bodies
 from talentfeed.snapshot.frames import Frames
-from talentfeed.snapshot.store import seal
 from talentfeed.snapshot.tables import KEPT, KINDS, Tables
 
 _FIRST_OF_KIND = np.cumsum((0, *KEPT[:-1]))  # column of `Videos.tokens` where each kind begins
@@ -37,7 +36,7 @@ Columns = dict[str, Any]
 
 
 def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | None = None) -> Snapshot:
-    """Sort, number and encode everything; the result is sealed: it has its checksums and version."""
+    """Sort, number and encode everything but the signals; the result is not yet sealed."""
     users, videos = _by_id(frames.users), _by_id(tables.videos)
     flows = _by_id(frames.flows.select("id", "user_id", "created_at", "city"))
     tokens = _columns(tables.tokens)
@@ -100,15 +99,13 @@ def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | 
         tokens=texts,
         as_of=as_of,
     )
-    return seal(
-        Snapshot(
-            manifest=manifest,
-            videos=packed_videos,
-            flows=packed_flows,
-            users=packed_users,
-            skills=Skills(n=n_skills, similarity=similarity),
-            n_creators=n_creators,
-        )
+    return Snapshot(
+        manifest=manifest,
+        videos=packed_videos,
+        flows=packed_flows,
+        users=packed_users,
+        skills=Skills(n=n_skills, similarity=similarity),
+        n_creators=n_creators,
     )
 
 

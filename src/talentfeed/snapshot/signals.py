@@ -12,6 +12,8 @@ from talentfeed.snapshot.weights import BLEND
 FAST, SLOW = 0.5, 3.0  # half-lives of popularity in days
 FACTORS = 64
 ITERATIONS = 15
+LEAST_SEEN = 3  # videos of a viewer that factors are made of; what two have in common the neighbours say
+MOST_VIEWERS = 50_000  # that factors are made of: those who were shown the most
 CONFIDENCE = 10.0
 RIDGE = 50.0
 NEIGHBOURS = 200
@@ -92,13 +94,19 @@ def beta_prior(rewarded: Floats, shown: Floats) -> tuple[float, float]:
 
 
 def als(log: Interactions, n_users: int, n_videos: int, *, seed: int = 0) -> Singles:
-    """Factors of the videos from all that was shown, liked or not, (n, FACTORS). Hu, Koren and Volinsky, ICDM 2008."""
+    """Factors of the videos from all that was shown, liked or not, (n, FACTORS). Hu, Koren and Volinsky, ICDM 2008.
+
+    Of MOST_VIEWERS who were shown LEAST_SEEN videos; one that none of them was shown has factors of 0.
+    """
+    seen = _seen(log.user, log.video, n_users, n_videos)
+    many = np.diff(seen.indptr)
+    telling = np.argsort(-many, kind="stable")[:MOST_VIEWERS]
+    seen = seen[np.sort(telling[many[telling] >= LEAST_SEEN])]
+    if not seen.nnz:
+        return np.zeros((n_videos, FACTORS), np.float32)
     from implicit.cpu.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 
-    seen = _seen(log.user, log.video, n_users, n_videos)
-    if not seen.nnz:
-        return np.zeros((n_videos, FACTORS), np.float32)
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
             factors=FACTORS,
@@ -123,22 +131,48 @@ def neighbours(
     """
     user, video = newest(log.user, log.video, HISTORY)
     seen = _seen(user, video, n_users, n_videos)
-    count = np.asarray(seen.sum(axis=0), np.float64).ravel()
+    root = np.sqrt(np.asarray(seen.sum(axis=0), np.float64).ravel())
     k = min(k, n_videos)
-    index, value = np.zeros((n_videos, k), np.int32), np.zeros((n_videos, k), np.float32)
+    index = np.empty((n_videos, k), np.int32)
+    value = np.zeros((n_videos, k), np.float32)
     left, holders = np.zeros(n_videos), np.zeros(n_videos)
     for first in range(0, n_videos, _ROWS):
+        joint = (seen[:, first : first + _ROWS].T @ seen).tocoo()
+        one, other = joint.row.astype(np.int64), joint.col.astype(np.int64)
+        closeness = (joint.data / (root[one + first] * root[other] + SHRINK)).astype(np.float32)
+        apart = one + first != other  # nobody is their own neighbour
+        one, other, closeness = _nearest_first(one[apart], other[apart], closeness[apart])
+        place = _places(one)
+        near = place < k
+        left += np.bincount(other[~near], closeness[~near], n_videos)
         rows = slice(first, min(first + _ROWS, n_videos))
-        joint = (seen[:, rows].T @ seen).toarray()
-        closeness = (joint / (np.sqrt(np.outer(count[rows], count)) + SHRINK)).astype(np.float32)
-        own = np.arange(len(closeness))
-        closeness[own, own + first] = 0.0  # nobody is their own neighbour
-        index[rows] = np.argsort(-closeness, axis=1, kind="stable")[:, :k]
-        value[rows] = np.take_along_axis(closeness, index[rows], axis=1)
-        np.put_along_axis(closeness, index[rows].astype(np.int64), 0.0, axis=1)
-        left += closeness.sum(axis=0, dtype=np.float64)
+        index[rows] = _strangers(one[near], other[near], rows.stop - first, k)
+        index[one[near] + first, place[near]] = other[near]
+        value[one[near] + first, place[near]] = closeness[near]
         holders += np.bincount(index[rows].ravel(), minlength=n_videos)
     return index, value, left / np.maximum(n_videos - holders, 1.0)
+
+
+def _strangers(one: Ints, other: Ints, rows: int, k: int) -> Ints:
+    """Behind what each row has, from the left: the first videos that share no viewer with it, (rows, k)."""
+    shared = np.zeros((rows, k), np.bool_)
+    low = other < k  # more are not needed
+    shared[one[low], other[low]] = True
+    free = np.argsort(shared, axis=1, kind="stable")
+    gap = np.arange(k) - np.bincount(one, minlength=rows)[:, None]
+    found: Ints = np.take_along_axis(free, np.maximum(gap, 0), axis=1)
+    return found
+
+
+def _nearest_first(one: Ints, other: Ints, closeness: Singles) -> tuple[Ints, Ints, Singles]:
+    """The same triples by `one`, then the nearest first, then by `other`: as one key, which sorts ten times as fast.
+
+    The bits of a float of at least 0 stand in the order of floats; one below 2 leaves the first two unset.
+    """
+    far = np.int64((1 << 30) - 1) - closeness.view(np.int32).astype(np.int64)
+    key = np.sort(one << 54 | far << 24 | other)
+    bits = (np.int64((1 << 30) - 1) - (key >> 24 & (1 << 30) - 1)).astype(np.int32)
+    return key >> 54, key & (1 << 24) - 1, bits.view(np.float32)
 
 
 def newest(user: Indices, video: Indices, most: int) -> tuple[Indices, Indices]:

@@ -49,7 +49,7 @@ TABLES: Mapping[str, Wanted] = MappingProxyType(
         "team_feedbacks": Wanted(("user_id", "model_id", "type", "value", "created_at")),
         "likes": Wanted(("user_id", "model_id", "type", "created_at")),
         "matches": Wanted(("user_id", "model_id", "status", "created_at")),
-        "views": Wanted(("model_id", "model_type"), ("created_at",)),
+        "views": Wanted(("model_id", "model_type"), ("user_id", "created_at")),
         "resumes_exhibited": Wanted(("resume_id",)),
         "challenges": Wanted(
             (

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from talentfeed.contracts import Flows, Manifest, Skills, Snapshot, Users, Videos
 from talentfeed.errors import SnapshotError
+from talentfeed.evidence import Signals
 from talentfeed.snapshot import manifests
-from talentfeed.snapshot.manifests import Stored
+from talentfeed.snapshot.manifests import SIGNAL_ARRAYS, Numbers
 
 MANIFEST, POINTER = "manifest.json", "CURRENT"
 ABANDONED_SECONDS = 3_600.0  # nothing is half made for so long
@@ -39,6 +40,9 @@ def arrays(snapshot: Snapshot) -> Iterator[tuple[str, NDArray[Any]]]:
         for f in fields(cls):
             yield f"{part}.{f.name}.npy", getattr(getattr(snapshot, part), f.name)
     yield "skills.similarity.npy", snapshot.skills.similarity
+    if snapshot.signals is not None:
+        for name in SIGNAL_ARRAYS:
+            yield f"signals.{name}.npy", getattr(snapshot.signals, name)
 
 
 def _npy(array: NDArray[Any]) -> tuple[bytes, NDArray[Any]]:
@@ -67,7 +71,7 @@ def seal(snapshot: Snapshot) -> Snapshot:
     What was skipped is no part of the version: the same catalogue is the same version.
     """
     manifest = replace(snapshot.manifest, checksums=checksums(snapshot), version="", skipped={})
-    content = hashlib.sha256(msgspec.json.encode(Stored(manifest, snapshot.n_creators))).hexdigest()
+    content = hashlib.sha256(manifests.encoded(replace(snapshot, manifest=manifest))).hexdigest()
     day = np.datetime64(int(manifest.watermark), "s").item().strftime("%Y%m%dT%H%M%SZ")
     named = replace(manifest, version=f"{day}-{content[:12]}", skipped=snapshot.manifest.skipped)
     return replace(snapshot, manifest=named)
@@ -123,7 +127,7 @@ def _write(snapshot: Snapshot, folder: Path, target: Path) -> None:
         for name, array in arrays(snapshot):
             header, data = _npy(array)
             _put(making / name, header, data.reshape(-1).view(np.uint8).data)
-        _put(making / MANIFEST, msgspec.json.encode(Stored(snapshot.manifest, snapshot.n_creators)))
+        _put(making / MANIFEST, manifests.encoded(snapshot))
         _sync(making)
         install(making, target)
     finally:
@@ -247,6 +251,7 @@ def load_from(home: Path, shown: object, *, verify: bool = False) -> Snapshot:
         stored = manifests.stored((home / MANIFEST).read_bytes(), shown)
         parts = {part: cls(**{f.name: _map(home, part, f.name) for f in fields(cls)}) for part, cls in _PARTS.items()}
         similarity = _map(home, "skills", "similarity")
+        signals = None if stored.signals is None else _map_signals(home, stored.signals)
     except FileNotFoundError as error:
         raise SnapshotError(
             f"{shown}: {Path(str(error.filename)).name} is missing; `talentfeed build` makes a whole one"
@@ -257,10 +262,16 @@ def load_from(home: Path, shown: object, *, verify: bool = False) -> Snapshot:
         manifest=stored.manifest,
         skills=Skills(n=len(similarity), similarity=similarity),
         n_creators=stored.n_creators,
+        signals=signals,
         **parts,
     )
     _match(shown, snapshot, verify=verify)
     return snapshot
+
+
+def _map_signals(home: Path, numbers: Numbers) -> Signals:
+    found: dict[str, Any] = {name: _map(home, "signals", name) for name in SIGNAL_ARRAYS}
+    return Signals(**found, **msgspec.structs.asdict(numbers))
 
 
 def _map(home: Path, part: str, name: str) -> NDArray[Any]:

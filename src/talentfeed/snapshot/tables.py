@@ -11,6 +11,7 @@ from ibis import ir
 
 from talentfeed.contracts import HISTORY_KINDS, N_KNOWLEDGES, N_LANGUAGES, N_SKILLS, N_TOOLS
 from talentfeed.snapshot.clean import null
+from talentfeed.snapshot.exposures import liked
 from talentfeed.snapshot.frames import Frames
 from talentfeed.snapshot.workbench import Workbench
 
@@ -18,8 +19,6 @@ KINDS = ("skills", "knowledges", "tools", "languages")  # by kind 0..3, in the o
 KEPT = (N_SKILLS, N_KNOWLEDGES, N_TOOLS, N_LANGUAGES)
 UNIT = 10**12  # a rating's, as a whole number
 SHARE_UNIT = 10**15  # a share's
-LIKED_RATING, LIKED_WATCH = 3.0, 0.5
-LIKED_TYPES = ("save", "match")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +61,7 @@ def derive(bench: Workbench, frames: Frames) -> Tables:
             kind=interactions.interaction_type.cases(
                 *((name, code) for code, name in enumerate(HISTORY_KINDS)), else_=null("int8")
             ).cast("int8"),
-            liked=(
-                interactions.interaction_type.isin(LIKED_TYPES)
-                | (
-                    (interactions.interaction_type == "rating")
-                    & (interactions.rating >= LIKED_RATING)
-                    & ~interactions.superseded
-                )
-                | ((interactions.interaction_type == "view") & (interactions.watch_ratio >= LIKED_WATCH))
-            ).fill_null(False),
+            liked=liked(interactions) & ~interactions.superseded,
         ),
         flow_history=frames.flow_interactions,
         connections=frames.connections.select("user_id", "connected_user_id"),
