@@ -57,7 +57,7 @@ def test_a_build_publishes_and_reports(make: Callable[..., Report], tmp_path: Pa
     assert report.counts["interactions"] == 3
     assert report.skipped == {}
     assert report.changed
-    stages = ["read", "clean", "derive", "pack", "check", "publish"]
+    stages = ["read", "clean", "derive", "pack", "signals", "check", "publish"]
     assert list(report.seconds) == stages
     assert report.bytes > 1000
     assert [said for said in heard if said[1] in (0.0, 1.0)] == [

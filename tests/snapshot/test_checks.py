@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.ranking.factory import random_snapshot
+from tests.ranking.signals import with_signals
 
 from talentfeed.contracts import Snapshot
 from talentfeed.errors import SnapshotError
@@ -43,6 +44,28 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         "flows.city: shape (3,) where (4,) belongs",
     ):
         assert expected in str(caught.value)
+
+
+def test_signals_that_do_not_fit_are_not_published() -> None:
+    good = with_signals(random_snapshot(30, 4, 20, 1), 1)
+    assert good.signals is not None
+    check(good)
+    near = good.signals.neighbour.copy()
+    near[3, 0] = 30
+    items = good.signals.items.copy()
+    items[1, 1] = np.inf
+    with pytest.raises(SnapshotError) as caught:
+        check(changed(good, "signals", neighbour=near, items=items, apart=good.signals.apart[1:], prior=(0.0, 1.0)))
+    for expected in (
+        "signals.neighbour: 1 references point outside 0..29",
+        "signals.items: 1 values are not finite",
+        "signals.apart: float64 (29,) where float64 (30,) in one piece belongs",
+        "signals.prior: (0.0, 1.0)",
+    ):
+        assert expected in str(caught.value)
+    start = np.arange(21) * 100
+    with pytest.raises(SnapshotError, match=r"signals.event_start: 100 events of one user; at most 80"):
+        check(changed(good, "signals", event_start=start, event_video=np.zeros(2_000, np.int32)))
 
 
 def test_a_catalogue_that_lost_more_than_half_is_refused_unless_forced() -> None:

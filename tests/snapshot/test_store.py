@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.ranking.factory import random_snapshot
+from tests.ranking.signals import with_signals
 
 from talentfeed.contracts import Manifest, Snapshot
 from talentfeed.errors import SnapshotError
@@ -131,6 +132,35 @@ def newer_schema(home: Path) -> None:
     stored = json.loads((home / "manifest.json").read_bytes())
     stored["manifest"]["schema_version"] = 99
     (home / "manifest.json").write_text(json.dumps(stored), encoding="utf-8")
+
+
+def test_a_snapshot_of_before_there_were_signals_still_loads(tmp_path: Path) -> None:
+    version = store.publish(sealed(), tmp_path).version
+    manifest = tmp_path / version / "manifest.json"
+    stored = json.loads(manifest.read_bytes())
+    stored["manifest"]["schema_version"] = 1
+    for unheard in (stored["manifest"].pop("weights"), stored.pop("signals")):
+        assert not unheard
+    manifest.write_text(json.dumps(stored), encoding="utf-8")
+    assert store.load(tmp_path, verify=True).signals is None
+
+
+def test_signals_come_back_as_they_were(tmp_path: Path) -> None:
+    made = store.seal(with_signals(random_snapshot(30, 4, 20, 1), 1))
+    store.publish(made, tmp_path)
+    found = store.load(tmp_path, verify=True).signals
+    assert found is not None
+    assert made.signals is not None
+    for field in fields(found):
+        one, other = getattr(found, field.name), getattr(made.signals, field.name)
+        assert one.tobytes() == other.tobytes() if isinstance(one, np.ndarray) else one == other, field.name
+
+
+def test_other_weights_make_another_version() -> None:
+    made = with_signals(random_snapshot(30, 4, 20, 1), 1)
+    assert made.signals is not None
+    other = replace(made, signals=replace(made.signals, blend=replace(made.signals.blend, cold_level=-3.0)))
+    assert store.seal(other).manifest.version != store.seal(made).manifest.version
 
 
 def truncated(home: Path) -> None:
