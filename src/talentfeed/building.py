@@ -85,9 +85,20 @@ def _shared(folder: Path, outcome: Outcome) -> Any:
     )
 
 
+def source(settings: Settings) -> Any:
+    """The platform's database, as a `snapshot.source.Source`."""
+    from talentfeed.snapshot.source import Source
+
+    return Source(
+        database=functools.partial(reached_tables, settings),
+        db_timezone=settings.db_timezone,
+        resume_subject_type=settings.resume_subject_type,
+        challenge_subject_type=settings.challenge_subject_type,
+    )
+
+
 def _build(settings: Settings, *, as_of: float | None, force: bool, progress: Callable[[str, float], None]) -> Any:
     from talentfeed.snapshot.build import build
-    from talentfeed.snapshot.source import Source
 
     folder = settings.snapshot_dir
     try:
@@ -95,12 +106,7 @@ def _build(settings: Settings, *, as_of: float | None, force: bool, progress: Ca
         if exchange is not None:
             _have_current(exchange, folder)
         report = build(
-            Source(
-                database=functools.partial(reached_tables, settings),
-                db_timezone=settings.db_timezone,
-                resume_subject_type=settings.resume_subject_type,
-                challenge_subject_type=settings.challenge_subject_type,
-            ),
+            source(settings),
             folder,
             now=time.time(),
             as_of=as_of,

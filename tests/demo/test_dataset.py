@@ -57,7 +57,7 @@ def test_a_timed_impression_becomes_a_view_that_a_client_reports(tmp_path: Path)
     path, report = imported(tmp_path)
     query = (
         "SELECT log_name, description, subject_id, subject_type, causer_id, causer_type, url, created_at, updated_at"
-        " FROM activity_log WHERE description = '#video #view' ORDER BY id"
+        " FROM activity_log WHERE description = '#video #view' AND created_at IS NOT NULL ORDER BY id"
     )
     url = "/api/search/feed/video/"
     assert rows(path, query) == [
@@ -77,7 +77,7 @@ def test_a_timed_impression_becomes_a_view_that_a_client_reports(tmp_path: Path)
         "extra": {"reward": 1},
     }
     assert properties[2]["watch_ratio"] == 0
-    assert (report.activities, report.interactions) == (3, 2)
+    assert (report.activities, report.interactions) == (4, 2)  # the fourth: see what has no time
 
 
 def test_a_like_is_an_activity_of_its_own(tmp_path: Path) -> None:
@@ -164,11 +164,24 @@ def test_nothing_is_invented_where_there_are_no_times(tmp_path: Path) -> None:
     )
     assert rows(path, "SELECT model_id, user_id, created_at FROM views") == [(10, 1, None), (10, 2, None)]
     assert rows(path, "SELECT user_id, created_at FROM resumes") == [(None, None)]
-    for table in ("activity_log", "profiles", "team_feedbacks", "likes", "matches", "challenges", "user_connections"):
+    for table in ("profiles", "team_feedbacks", "likes", "matches", "challenges", "user_connections"):
         assert rows(path, f"SELECT count(*) FROM {table}") == [(0,)], table  # noqa: S608 - our own names
     assert report.as_of is None
-    assert report.left_out == {"activity without time": 2}
+    assert report.left_out == {}
     assert "as_of" not in json.loads((tmp_path / "a.db.json").read_text())
+
+
+def test_what_has_no_time_says_what_it_was_worth(tmp_path: Path) -> None:
+    interactions = UNTIMED + "2,10,,impression,0\n"
+    history = "user_id,seq,video_id,reward\n1,-2,11,0.5\n1,-1,11,0\n"
+    path, report = imported(tmp_path, interactions=interactions, history=history)
+    told = rows(path, "SELECT causer_id, subject_id, created_at, properties FROM activity_log ORDER BY id")
+    assert [row[:3] for row in told] == [(1, 10, None), (1, 11, None)]
+    worth = [json.loads(row[3]) for row in told]
+    assert [one["event_id"] for one in worth] == ["interactions-2-video_view", "history-2-video_view"]
+    assert [one["extra"]["reward"] for one in worth] == [1, 0.5]
+    assert not any("timestamp" in one for one in worth)
+    assert (report.left_out, report.activities) == ({"activity without time": 1}, 2)
 
 
 def test_given_texts_and_lists_are_kept(tmp_path: Path) -> None:

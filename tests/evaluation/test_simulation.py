@@ -1,16 +1,19 @@
 """Policies in play on small made blocks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.ranking.factory import NOW, make_snapshot, video
 
-from talentfeed.contracts import Floats, Ints, Pool
+from talentfeed.contracts import NO_DATE, Floats, Ints, Policy, Pool
 from talentfeed.evaluation import simulation
 from talentfeed.evaluation.kernel_player import REFRESH, KernelPlayer
-from talentfeed.evaluation.learned_player import LearnedPlayer
 from talentfeed.evaluation.simulation import Game, Played, explored, outcome, play
-from talentfeed.ranking.feed import initial_policy, prepare
+from talentfeed.evidence import Interactions
+from talentfeed.ranking.feed import Ranker, initial_policy, prepare
 from talentfeed.ranking.presets import preset
+from talentfeed.snapshot import signals
 
 USERS, VIDEOS = 40, 120
 
@@ -67,9 +70,35 @@ def test_the_oracle_is_above_the_popular_and_the_random_below() -> None:
     assert rewards["random"] < 0.45 < rewards["popular"] < rewards["oracle"]
 
 
-def learned(popularity: Floats) -> LearnedPlayer:
-    none: list[Ints] = [np.zeros(0, np.int64) for _ in range(USERS)]
-    return LearnedPlayer(popularity, lambda _: np.zeros(VIDEOS), none, np.arange(VIDEOS))
+def learned(popularity: Floats, seen: list[Policy] | None = None) -> KernelPlayer:
+    """The kernel under `learned`, where training told how often each video was liked and nothing of the users."""
+    known = make_snapshot(videos=[video(n, creator=None, age_days=90.0) for n in range(1, VIDEOS + 1)])
+    times = popularity.astype(np.int64)
+    log = Interactions(
+        user=np.arange(times.sum(), dtype=np.int32),
+        video=np.repeat(np.arange(VIDEOS, dtype=np.int32), times),
+        at=np.full(times.sum(), NO_DATE),
+        reward=np.ones(times.sum()),
+    )
+    found = signals.build(log, len(log.user), VIDEOS, clock=NOW)
+    nobody = np.zeros(len(known.users.id) + 1, np.int64)
+    known = replace(known, signals=replace(found, event_start=nobody, event_video=found.event_video[:0]))
+    chosen = preset("learned")
+
+    def prepared(policy: Policy, before: Ranker | None) -> Ranker:
+        if seen is not None:
+            seen.append(policy)
+        return prepare(known, policy, chosen, before=before)
+
+    return KernelPlayer(
+        prepared,
+        initial_policy(chosen),
+        users=np.arange(1, USERS + 1),
+        videos=np.arange(1, VIDEOS + 1),
+        pool=Pool.AFFINITY,
+        now=NOW,
+        seed=1,
+    )
 
 
 def test_the_learned_policy_finds_out_what_training_did_not_tell() -> None:
@@ -80,15 +109,18 @@ def test_the_learned_policy_finds_out_what_training_did_not_tell() -> None:
     assert learning > 1.05 * still
 
 
-def test_likeness_moves_a_video_up_once_it_pays() -> None:
-    """A user likes one half of the videos; likeness tells which, popularity does not."""
-    half = (np.arange(VIDEOS) < VIDEOS // 2).astype(np.float64)
-    player = LearnedPlayer(np.ones(VIDEOS), lambda _: half, [np.array([0])] * USERS, np.arange(VIDEOS))
-    for turn in range(20):
-        player.scores(turn % USERS, turn)
-        player.learn(turn % USERS, np.array([turn, 119 - turn]), np.array([1.0, 0.0]))
-    scores = player.scores(0, 20)
-    assert scores[30:60].min() > scores[60:90].max()
+def test_the_learned_kernel_counts_what_it_shows_and_learns_by_one_bandit() -> None:
+    policies: list[Policy] = []
+    player = learned(np.ones(VIDEOS), policies)
+    for turn in range(REFRESH):
+        player.scores(turn % 2, turn)
+        player.learn(turn % 2, np.array([turn, 119 - turn]), np.array([1.0, 0.0]))
+    first, last = policies
+    assert first.counts is None
+    assert last.counts is not None
+    assert last.counts.shown[:REFRESH].tolist() == last.counts.rewarded[:REFRESH].tolist() == [1.0] * REFRESH
+    assert (last.counts.shown.sum(), last.counts.rewarded.sum()) == (2 * REFRESH, REFRESH)
+    assert {pool: bandit.rewards for pool, bandit in last.bandits.items()} == {Pool.AFFINITY: 2 * REFRESH}
 
 
 def test_the_classic_kernel_learns_in_play_from_features_as_served() -> None:
@@ -97,12 +129,12 @@ def test_the_classic_kernel_learns_in_play_from_features_as_served() -> None:
     )
     made: list[int] = []
 
-    def prepared(policy: object) -> object:
-        made.append(policy.bandits[Pool.AFFINITY].rewards)  # type: ignore[attr-defined]
-        return prepare(known, policy, preset("classic"))  # type: ignore[arg-type]
+    def prepared(policy: Policy, before: Ranker | None) -> Ranker:
+        made.append(policy.bandits[Pool.AFFINITY].rewards)
+        return prepare(known, policy, preset("classic"), before=before)
 
     player = KernelPlayer(
-        prepared,  # type: ignore[arg-type]
+        prepared,
         initial_policy(),
         users=np.arange(1, 4),
         videos=np.arange(1, 61),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from talentfeed.contracts import Snapshot
     from talentfeed.evaluation.protocol import Measured, Pages, Split, Task
 
-PURE = "learned: the fitted blend by itself, not yet through the compiled kernel"
+PRESETS = ("classic", "learned")
 
 
 def evaluate(
@@ -47,10 +47,10 @@ def evaluate(
     """Measure the slate beside its targets; or, on a dataset, rank unseen videos and count what was liked later.
 
     On a dataset every policy is trained on what is before the cut, in a folder that holds nothing else, and ranks all
-    videos a user was not shown: `random`, `popular` (likes, half-life 3 days), `classic` (the production kernel) and
-    `learned` (the fitted blend, by itself until the kernel has this preset; with --pattern only). Recall@24, NDCG@24,
-    coverage, by size of history, with 95 % intervals; a table and one JSON line. Without a folder demo data and a
-    snapshot are made where there are none.
+    videos a user was not shown: `random`, `popular` (likes, half-life 3 days), and the production kernel with the
+    presets `classic` and `learned`, whose blend is fitted on the training part. Recall@24, NDCG@24, coverage, by size
+    of history, with 95 % intervals; a table and one JSON line. Without a folder demo data and a snapshot are made where
+    there are none.
 
     \b
     talentfeed evaluate --feeds 500
@@ -93,7 +93,7 @@ def _dataset(folder: Path, test: Path | None, pattern: str | None, *, hide_histo
     from talentfeed.commands import trial
     from talentfeed.demo import folder as folders
     from talentfeed.evaluation import protocol
-    from talentfeed.evaluation.kernel_pages import require_scored
+    from talentfeed.evaluation.kernel_pages import require_scored, without_history
     from talentfeed.ranking.feed import parse_pattern
 
     codes = parse_pattern(settings.feed_pattern if pattern is None else pattern)
@@ -109,36 +109,21 @@ def _dataset(folder: Path, test: Path | None, pattern: str | None, *, hide_histo
         if not len(job.users):
             raise SettingsError(f"{folder}: nobody liked anything new after the cut: nothing can be judged")
         policies = {"random": _random(job, seed), "popular": _popular(split, job)}
-        with trial.training_snapshot(folder, split.cut, keep_undated=test is not None, progress=progress) as (
-            snapshot,
-            dropped,
-        ):
+        with trial.training_snapshot(
+            folder, split.cut, keep_undated=test is not None, seed=seed, progress=progress
+        ) as (snapshot, dropped):
             protocol.check_snapshot(snapshot, split.cut)
-            policies["classic"] = _classic(
-                snapshot,
-                data=data,
-                split=split,
-                job=job,
-                codes=codes,
-                alone=alone,
-                seed=seed,
-                hide_history=hide_history,
-            )
-            if alone is not None:
-                policies["learned"] = _learned(
-                    split, job, len(data.users), seed=seed, hide_history=hide_history, progress=progress
+            known = without_history(snapshot) if hide_history else snapshot
+            for name in PRESETS:
+                policies[name] = _kernel(
+                    known, name, data=data, split=split, job=job, codes=codes, alone=alone, seed=seed
                 )
             found = {
                 name: protocol.measure(job, pages, progress=lambda done, name=name: progress(name, done))  # type: ignore[misc]
                 for name, pages in policies.items()
             }
     report = _report(found, job, seed)
-    notes = (
-        [PURE]
-        if alone is not None
-        else ["learned: not measured in the full product, as the kernel has no such preset yet"]
-    )
-    _show(report, folder, job, notes)
+    _show(report, folder, job)
     console.emit(
         {
             **report,
@@ -150,7 +135,6 @@ def _dataset(folder: Path, test: Path | None, pattern: str | None, *, hide_histo
             "seed": seed,
             "users": len(job.users),
             "left_out": dropped,
-            "notes": notes,
         }
     )
 
@@ -171,43 +155,19 @@ def _popular(split: "Split", job: "Task") -> "Pages":
     return lambda user: best(scores, job.shown[user])
 
 
-def _classic(
-    snapshot: "Snapshot",
-    *,
-    data: Any,
-    split: "Split",
-    job: "Task",
-    codes: Any,
-    alone: Any,
-    seed: int,
-    hide_history: bool,
+def _kernel(
+    snapshot: "Snapshot", name: str, *, data: Any, split: "Split", job: "Task", codes: Any, alone: Any, seed: int
 ) -> "Pages":
-    from talentfeed.evaluation.kernel_pages import KernelPages, without_history
+    from talentfeed.evaluation.kernel_pages import KernelPages
     from talentfeed.ranking.feed import initial_policy, prepare
     from talentfeed.ranking.presets import preset
 
-    known = without_history(snapshot) if hide_history else snapshot
-    ranker = prepare(known, initial_policy(), preset("classic"))
+    chosen = preset(name)
+    ranker = prepare(snapshot, initial_policy(chosen), chosen)
     kernel = KernelPages(ranker, data.users, data.videos, now=split.cut, seed=seed)
     if alone is not None:
         return kernel.pure(alone, job.shown.__getitem__)
     return kernel.full(codes, job.shown.__getitem__)
-
-
-def _learned(split: "Split", job: "Task", n_users: int, *, seed: int, hide_history: bool, progress: Any) -> "Pages":
-    import numpy as np
-
-    from talentfeed.commands import trial
-    from talentfeed.evaluation.protocol import best
-    from talentfeed.learning.retrieval import Retrieval
-
-    blend = trial.fit(split.training, n_users, job.n_videos, seed=seed, progress=progress)
-    progress("signals", 0.0)
-    known = trial.Evidence(split.training, n_users, job.n_videos, clock=split.cut, seed=seed)
-    progress("signals", 1.0)
-    retrieval = Retrieval.of(known.signals, blend)
-    nothing = np.zeros(0, np.int64)
-    return lambda user: best(retrieval.score(nothing if hide_history else known.events(user)), job.shown[user])
 
 
 def _report(found: "dict[str, Measured]", job: "Task", seed: int) -> dict[str, Any]:
@@ -236,7 +196,7 @@ def _report(found: "dict[str, Measured]", job: "Task", seed: int) -> dict[str, A
     return {"policies": policies, "by_history": by_history}
 
 
-def _show(report: dict[str, Any], folder: Path, job: "Task", notes: list[str]) -> None:
+def _show(report: dict[str, Any], folder: Path, job: "Task") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -255,7 +215,4 @@ def _show(report: dict[str, Any], folder: Path, job: "Task", notes: list[str]) -
     for group, one in report["by_history"].items():
         label = f"recall, {group} events ({one['users']:,})"
         table.add_row(label, *(f"{one[name]['recall@24']:.4f}" for name in policies))
-    out = Console()
-    out.print(table)
-    for note in notes:
-        out.print(note, soft_wrap=True)
+    Console().print(table)

@@ -11,10 +11,7 @@ from talentfeed import console
 from talentfeed.commands.starting import start
 
 if TYPE_CHECKING:
-    from talentfeed.contracts import Floats, Ints
     from talentfeed.evaluation.simulation import Player
-
-NOTE = "learned: posterior, ALS and LinUCB by themselves, not yet through the compiled kernel"
 
 
 def simulate(
@@ -25,9 +22,9 @@ def simulate(
     """Play policies online on a fully observed block: the reward of every choice is known, and given at once.
 
     Users of the block, drawn uniformly, ask for 1.772 pages of 24 each on average; candidates are all videos of the
-    block that they were not shown. `random`; `popular`: likes in training, static; `classic`: the production kernel's
-    pool AU and its LinUCB, learning; `learned`: by itself until the kernel has this preset; `oracle`. `classic` and
-    `learned` explore by the default epsilon. A table and one JSON line.
+    block that they were not shown. `random`; `popular`: likes in training, static; `classic` and `learned`: the
+    production kernel's pool AU under that preset, its LinUCB learning, exploring by the default epsilon; `oracle`. A
+    table and one JSON line.
 
     \b
     talentfeed simulate path/to/kuairec
@@ -42,8 +39,6 @@ def simulate(
     from talentfeed.evaluation import simulation
     from talentfeed.evaluation.curve import smoothed, svg
     from talentfeed.evaluation.kernel_player import KernelPlayer
-    from talentfeed.evaluation.learned_player import LearnedPlayer
-    from talentfeed.learning.retrieval import NEW, fold_in
     from talentfeed.ranking.feed import initial_policy, prepare
     from talentfeed.ranking.presets import preset
 
@@ -54,25 +49,15 @@ def simulate(
         log = data.interactions
         popularity = np.bincount(log.video, log.reward, minlength=len(data.videos))[rows].astype(np.float64)
         order = popularity / (popularity.max(initial=0.0) + 1.0)
-        classic = preset("classic")
-        game = simulation.Game(likes=block, epsilon=classic.epsilon)
-        known = trial.Evidence(log, len(data.users), len(data.videos), clock=float(log.at.max(initial=0.0)), seed=0)
-        liked = [known.events(user)[::-1] for user in np.flatnonzero(data.block_users).tolist()]
-        factors = known.signals.factors[rows].astype(np.float64)
-
-        def likeness(events: "Ints") -> "Floats":
-            if not len(events):
-                return np.zeros(len(rows))
-            found: Floats = factors @ fold_in(known.signals, events) * (len(events) / (len(events) + NEW))
-            return found
-
-        with trial.training_snapshot(folder, None, keep_undated=True, progress=progress) as (snapshot, _):
+        game = simulation.Game(likes=block, epsilon=preset("classic").epsilon)
+        with trial.training_snapshot(folder, None, keep_undated=True, seed=0, progress=progress) as (snapshot, _):
             now = snapshot.manifest.watermark if snapshot.manifest.watermark > NO_DATE else _SOME_DAY
 
-            def kernel(seed: int) -> "Player":
-                return KernelPlayer(
-                    lambda policy: prepare(snapshot, policy, classic),
-                    initial_policy(),
+            def kernel(name: str) -> "Callable[[int], Player]":
+                chosen = preset(name)
+                return lambda seed: KernelPlayer(
+                    lambda policy, before: prepare(snapshot, policy, chosen, before=before),
+                    initial_policy(chosen),
                     users=data.users[data.block_users],
                     videos=data.videos[rows],
                     pool=Pool.AFFINITY,
@@ -83,8 +68,8 @@ def simulate(
             policies: dict[str, tuple[Callable[[int], Player], bool]] = {
                 "random": (lambda seed: simulation.Random(len(rows), seed), False),
                 "popular": (lambda _: simulation.Fixed(order), False),
-                "classic": (kernel, True),
-                "learned": (lambda _: LearnedPlayer(popularity, likeness, liked, rows), True),
+                "classic": (kernel("classic"), True),
+                "learned": (kernel("learned"), True),
                 "oracle": (lambda _: simulation.Oracle(block, order), False),
             }
             games = {
@@ -108,7 +93,6 @@ def simulate(
             "videos": len(rows),
             "epsilon": game.epsilon,
             "seeds": list(range(seeds)),
-            "notes": [NOTE],
         }
     )
 
@@ -132,6 +116,4 @@ def _show(folder: Path, found: dict[str, Any], requests: int) -> None:
         ratio = f"{one.reward / base:.3f}" if base else ""
         parts = (one.reward, one.spread, one.first_sixth, one.last_sixth)
         table.add_row(name, *(f"{part:.4f}" for part in parts), f"{100 * one.coverage:.1f} %", ratio)
-    out = Console()
-    out.print(table)
-    out.print(NOTE, soft_wrap=True)
+    Console().print(table)

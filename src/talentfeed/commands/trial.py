@@ -1,4 +1,4 @@
-"""What judging on a dataset folder needs: a snapshot of its training part, and the blend fitted within it."""
+"""What judging on a dataset folder needs: a snapshot of its training part, under a blend fitted within it."""
 
 import tempfile
 import time
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from talentfeed.contracts import HISTORY, NO_DATE, Ints, Snapshot
+from talentfeed.contracts import NO_DATE, Ints, Snapshot
 from talentfeed.demo import folder as folders
 from talentfeed.demo.folder import Dataset
 from talentfeed.errors import DatasetError
 from talentfeed.evaluation import protocol
 from talentfeed.evaluation.protocol import Split
-from talentfeed.evidence import Blend, Interactions, Signals
+from talentfeed.evidence import Blend, Interactions
 from talentfeed.learning import blend as blends
 from talentfeed.learning.retrieval import viewer_columns
 from talentfeed.snapshot import signals as built
@@ -24,43 +24,35 @@ Progress = Callable[[str, float], None]
 
 @contextmanager
 def training_snapshot(
-    source: Path, cut: float | None, *, keep_undated: bool, progress: Progress
+    source: Path, cut: float | None, *, keep_undated: bool, seed: int, progress: Progress
 ) -> Iterator[tuple[Snapshot, int]]:
     """The snapshot that a build makes of a folder's rows before the cut, and how many rows stayed out; while it lasts.
 
-    It goes the way of all data: import, build, publish, load. What is judged on is not in the folder that is imported.
+    It goes the way of all data: import, fit, build, publish, load. What is judged on is not in the folder that is
+    imported, so the weights know nothing of it either.
     """
     from talentfeed.demo.dataset import import_dataset
-    from talentfeed.snapshot import store
-    from talentfeed.snapshot.build import build
+    from talentfeed.snapshot import store, weights
+    from talentfeed.snapshot.build import build, exposed
     from talentfeed.snapshot.source import Source, open_sqlite
 
     with tempfile.TemporaryDirectory(prefix="talentfeed-trial-") as place:
         there = Path(place)
         dropped = folders.write_training(source, there / "training", cut, keep_undated=keep_undated)
         report = import_dataset(there / "training", there / "training.db", progress=progress)
+        database, now = Source(database=lambda: open_sqlite(there / "training.db")), time.time()
+        log, until = exposed(database, now=now, as_of=report.as_of, progress=progress)
+        blend = fit(log.rows, log.n_users, log.n_videos, seed=seed, progress=progress)
+        weights.leave(there / "snapshots", blend, rows=len(log.rows.at), until=until)
         build(
-            Source(database=lambda: open_sqlite(there / "training.db")),
+            database,
             there / "snapshots",
-            now=time.time(),
+            now=now,
             as_of=report.as_of,
             media_base_url="https://media.example.org",
             progress=progress,
         )
         yield store.load(there / "snapshots"), dropped
-
-
-class Evidence:
-    """A log's signals as of a time, and each user's newest events in it."""
-
-    def __init__(self, log: Interactions, n_users: int, n_videos: int, *, clock: float, seed: int) -> None:
-        self.signals: Signals = built.build(log, n_users, n_videos, clock=clock, seed=seed)
-        user, self._video = built.newest(log.user, log.video, HISTORY)
-        self._start = np.searchsorted(user, np.arange(n_users + 1))
-
-    def events(self, user: int) -> Ints:
-        """The distinct videos a user was shown last, newest first."""
-        return self._video[self._start[user] : self._start[user + 1]].astype(np.int64)
 
 
 def whole(data: Dataset) -> Interactions:
@@ -81,12 +73,16 @@ def fit(log: Interactions, n_users: int, n_videos: int, *, seed: int, progress: 
     """
     inner = inner_split(log, seed)
     progress("signals to fit on", 0.0)
-    known = Evidence(inner.training, n_users, n_videos, clock=inner.cut, seed=seed)
+    known = built.build(inner.training, n_users, n_videos, clock=inner.cut, seed=seed)
     progress("signals to fit on", 1.0)
     job = protocol.task(inner, n_users, n_videos)
+
+    def events(user: int) -> Ints:
+        return known.event_video[known.event_start[user] : known.event_start[user + 1]].astype(np.int64)
+
     return blends.fit(
-        known.signals.items,
-        lambda user: viewer_columns(known.signals, known.events(user)),
+        known.items,
+        lambda user: viewer_columns(known, events(user)),
         dict(job.positives),
         job.shown.__getitem__,
         seed=seed,

@@ -166,24 +166,33 @@ class _Import:
             self._check_known(user_id, video_id)
             if reward or watch_ratio or is_click or is_like:
                 self._add_view(user_id, video_id, at)
+            row = f"interactions-{line}"
             if at is None:
-                self.report.leave_out("activity without time")
+                self._add_worth(row, user_id, video_id, reward)
+                if not reward:
+                    self.report.leave_out("activity without time")
                 continue
             self._date("interactions", at)
             self._add_activity(
-                EventType.VIDEO_VIEW, line, user_id, video_id, at=at, watch_ratio=watch_ratio, reward=reward
+                EventType.VIDEO_VIEW, row, user_id, video_id, at=at, watch_ratio=watch_ratio, reward=reward
             )
             if is_like:
-                self._add_activity(EventType.LIKE, line, user_id, video_id, at=at)
+                self._add_activity(EventType.LIKE, row, user_id, video_id, at=at)
                 self.report.likes += 1
 
     def _read_history(self) -> None:
-        for _, (user_id, _, video_id, reward, watch_ratio, is_click, is_like) in self._rows("history", HISTORY):
+        for line, (user_id, _, video_id, reward, watch_ratio, is_click, is_like) in self._rows("history", HISTORY):
             self.report.history += 1
             self._check_known(user_id, video_id)
             unsaid = watch_ratio is None and is_click is None
             if unsaid or reward or watch_ratio or is_click or is_like:
                 self._add_view(user_id, video_id, None)
+            self._add_worth(f"history-{line}", user_id, video_id, reward)
+
+    def _add_worth(self, row: str, user_id: int, video_id: int, reward: float | None) -> None:
+        """What has no time is no part of anybody's taste, but a reward says what the video is worth."""
+        if reward:
+            self._add_activity(EventType.VIDEO_VIEW, row, user_id, video_id, at=None, reward=reward)
 
     def _add_view(self, user_id: int, video_id: int, at: str | None) -> None:
         self._add("views", (video_id, RESUME, user_id, at))
@@ -192,11 +201,11 @@ class _Import:
     def _add_activity(
         self,
         event_type: EventType,
-        line: int,
+        row: str,
         user_id: int,
         video_id: int,
         *,
-        at: str,
+        at: str | None,
         watch_ratio: float | None = None,
         reward: float | None = None,
     ) -> None:
@@ -204,9 +213,10 @@ class _Import:
         # Ids and times are checked numbers and digits; nothing here needs escaping.
         known = "" if watch_ratio is None else f',"watch_ratio":{watch_ratio}'
         extra = "" if reward is None else f',"extra":{{"reward":{reward:g}}}'
+        when = "" if at is None else f'"timestamp":"{_iso(at)}",'
         properties = (
-            f'{{"event_type":"{event_type}","event_id":"interactions-{line}-{event_type}","user_id":{user_id},'
-            f'"timestamp":"{_iso(at)}","source":"client","video_id":{video_id},"item_type":"resume"{known}{extra}}}'
+            f'{{"event_type":"{event_type}","event_id":"{row}-{event_type}","user_id":{user_id},'
+            f'{when}"source":"client","video_id":{video_id},"item_type":"resume"{known}{extra}}}'
         )
         description = "#video #view" if event_type is EventType.VIDEO_VIEW else f"#video #{event_type}"
         url = f"/api/search/feed/video/{video_id}"

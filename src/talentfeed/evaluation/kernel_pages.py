@@ -67,7 +67,7 @@ class KernelPages:
         return rows
 
     def features(self, user: int, rows: Ints, events: Sequence[Event] = (), *, turn: int = 0) -> Floats:
-        """The 18 features of some videos as they are served to a user, (rows, 18)."""
+        """The features of some videos as they are served to a user, (rows, 18), or (rows, 20) under `learned`."""
         viewer, places = self.viewer(user, events), self._place[rows].tolist()
         return video_features(self.ranker, viewer, places, now=self._now, seed=self._chance(user, turn))
 
@@ -95,4 +95,8 @@ def without_history(snapshot: Snapshot) -> Snapshot:
         flow_history_start=none,
         flow_history=users.flow_history[:0],
     )
-    return replace(snapshot, users=hidden)
+    signals = snapshot.signals
+    if signals is not None:
+        start = np.zeros_like(signals.event_start)
+        signals = replace(signals, event_start=start, event_video=signals.event_video[:0])
+    return replace(snapshot, users=hidden, signals=signals)

@@ -1,9 +1,11 @@
-"""The preset `classic` in play: the kernel's scores and features, and its own LinUCB learning from each page."""
+"""A preset of the kernel in play: its scores and features, and its own LinUCB learning from each page."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from talentfeed.contracts import HISTORY, Event, EventType, Floats, Ints, Kind, Policy, Pool
+import numpy as np
+
+from talentfeed.contracts import HISTORY, Counts, Event, EventType, Floats, Ints, Kind, Policy, Pool
 from talentfeed.evaluation.kernel_pages import KernelPages
 from talentfeed.ranking import linucb
 from talentfeed.ranking.feed import Ranker
@@ -17,7 +19,7 @@ class KernelPlayer:
 
     def __init__(
         self,
-        prepare: Callable[[Policy], Ranker],
+        prepare: Callable[[Policy, Ranker | None], Ranker],
         policy: Policy,
         *,
         users: Ints,
@@ -26,7 +28,7 @@ class KernelPlayer:
         now: float,
         seed: int,
     ) -> None:
-        """`users` and `videos`: the block's ids by row."""
+        """`users` and `videos`: the block's ids by row, ascending. `prepare` is given the ranker before, if any."""
         self._prepare = prepare
         self._policy = policy
         self._users = users
@@ -34,7 +36,10 @@ class KernelPlayer:
         self._pool = pool
         self._now = now
         self._seed = seed
-        self._pages = KernelPages(prepare(policy), users, videos, now=now, seed=seed)
+        ranker = prepare(policy, None)
+        self._bandit = ranker.preset.bandit_of(pool)
+        self._pages = KernelPages(ranker, users, videos, now=now, seed=seed)
+        self._shown, self._rewarded = np.zeros(len(videos)), np.zeros(len(videos))
         self._events: dict[int, list[Event]] = {}
         self._learned = 0
         self._turn = 0
@@ -45,14 +50,17 @@ class KernelPlayer:
         return self._pages.score(user, self._pool, self._events.get(user, ()), turn=turn)
 
     def learn(self, user: int, rows: Ints, rewards: Floats) -> None:
-        """LinUCB learns from the features as they were served; the user's views count from the next page on."""
+        """LinUCB learns from the features as they were served, videos are counted, the user's views count at once."""
         x = self._pages.features(user, rows, self._events.get(user, ()), turn=self._turn)
         bandits = dict(self._policy.bandits)
-        bandits[self._pool] = linucb.update_many(bandits[self._pool], x, rewards)
-        self._policy = replace(self._policy, bandits=bandits)
+        bandits[self._bandit] = linucb.update_many(bandits[self._bandit], x, rewards)
+        self._shown[rows] += 1.0
+        self._rewarded[rows] += rewards
+        counts = Counts(id=self._videos, shown=self._shown.copy(), rewarded=self._rewarded.copy())
+        self._policy = replace(self._policy, bandits=bandits, counts=counts)
         self._learned += 1
         if self._learned % REFRESH == 0:
-            self._pages.ranker = self._prepare(self._policy)
+            self._pages.ranker = self._prepare(self._policy, self._pages.ranker)
         events = self._events.setdefault(user, [])
         for row, reward in zip(rows.tolist(), rewards.tolist(), strict=True):
             events.append(

@@ -8,12 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from talentfeed.contracts import Manifest, Snapshot
 from talentfeed.errors import SnapshotError
 from talentfeed.snapshot import checks, store, weights
 from talentfeed.snapshot.source import TABLES, Source, ahead, read
+
+if TYPE_CHECKING:
+    from talentfeed.snapshot.exposures import Log
+    from talentfeed.snapshot.frames import Frames
+    from talentfeed.snapshot.workbench import Workbench
 
 log = logging.getLogger(__name__)
 
@@ -53,51 +58,30 @@ def build(
     with each stage's name and 0.0 when it begins, 1.0 when it is done, and with shares in between while tables come.
     Raises SourceError (the database) or SnapshotError (the checks, the disk); the current snapshot then stays.
     """
-    seconds: dict[str, float] = {}
+    stages = _Stages(progress)
+    with _cleaned(source, stages, now=now, as_of=as_of, blacklist=blacklist) as (bench, frames):
+        from talentfeed.snapshot import exposures, signals
+        from talentfeed.snapshot.pack import pack
+        from talentfeed.snapshot.tables import derive
 
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        progress(name, 0.0)
-        begun = time.perf_counter()
-        yield
-        seconds[name] = time.perf_counter() - begun
-        progress(name, 1.0)
-
-    with ExitStack() as open_until_done:
-        open_until_done.enter_context(_without_pandas())
-        with stage("read"), source.database() as database, ahead(read(database)) as arriving:
-            # the engine takes half a second to import: time in which the first tables come
-            from talentfeed.snapshot import exposures, signals
-            from talentfeed.snapshot.frames import clean, take
-            from talentfeed.snapshot.pack import pack
-            from talentfeed.snapshot.tables import derive
-            from talentfeed.snapshot.workbench import open_workbench
-
-            bench = open_until_done.enter_context(open_workbench(source, now=now, as_of=as_of))
-            stored: dict[str, Any] = {}
-            for number, (name, rows) in enumerate(arriving, 1):
-                stored |= take(bench, name, rows)
-                progress("read", number / (len(TABLES) + 1))
-                del rows  # what was taken of it is smaller
-        with stage("clean"):
-            frames = clean(bench, stored, blacklist=blacklist)
-        # beside what is left, which is mostly work of one processor
-        pool = open_until_done.enter_context(ThreadPoolExecutor(1, thread_name_prefix="signals"))
-        with stage("derive"):
-            chosen, shown = weights.newest(snapshot_dir), exposures.log(frames.exposures, frames.users, frames.videos)
-            coming = pool.submit(
-                signals.build, shown.rows, shown.n_users, shown.n_videos, clock=frames.watermark, blend=chosen.blend
-            )
-            tables = derive(bench, frames)
-        with stage("pack"):
-            packed = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
-        with stage("signals"):
-            manifest = replace(packed.manifest, weights=chosen.name)
-            snapshot = store.seal(replace(packed, manifest=manifest, signals=coming.result()))
-    with stage("check"):
+        # the signals, beside what is left, which is mostly work of one processor
+        with ThreadPoolExecutor(1, thread_name_prefix="signals") as pool:
+            with stages("derive"):
+                chosen = weights.newest(snapshot_dir)
+                shown = exposures.log(frames.exposures, frames.users, frames.videos)
+                coming = pool.submit(
+                    signals.build, shown.rows, shown.n_users, shown.n_videos, clock=frames.watermark, blend=chosen.blend
+                )
+                tables = derive(bench, frames)
+            with stages("pack"):
+                packed = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
+            with stages("signals"):
+                manifest = replace(packed.manifest, weights=chosen.name)
+                snapshot = store.seal(replace(packed, manifest=manifest, signals=coming.result()))
+    with stages("check"):
         last = _last(snapshot_dir)
         checks.check(snapshot, last, shrink=tolerance, force=force)
-    with stage("publish"):
+    with stages("publish"):
         manifest = publish(snapshot, snapshot_dir)
     size = sum(file.stat().st_size for file in (snapshot_dir / manifest.version).iterdir())
     log.info("snapshot %s: %s", manifest.version, ", ".join(f"{n} {kind}" for kind, n in manifest.counts.items()))
@@ -106,9 +90,63 @@ def build(
         changed=last is None or last.version != manifest.version,
         counts=manifest.counts,
         skipped=manifest.skipped,
-        seconds=seconds,
+        seconds=stages.seconds,
         bytes=size,
     )
+
+
+def exposed(
+    source: Source,
+    *,
+    now: float,
+    as_of: float | None = None,
+    blacklist: Path | None = None,
+    progress: Progress = lambda _stage, _done: None,
+) -> "tuple[Log, float]":
+    """What a build makes its signals of, and the watermark. Nothing is written; arguments and errors as `build`."""
+    with _cleaned(source, _Stages(progress), now=now, as_of=as_of, blacklist=blacklist) as (_, frames):
+        from talentfeed.snapshot import exposures
+
+        return exposures.log(frames.exposures, frames.users, frames.videos), frames.watermark
+
+
+class _Stages:
+    """Says when each begins and ends, and keeps how long it took."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self.progress(name, 0.0)
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - begun
+        self.progress(name, 1.0)
+
+
+@contextmanager
+def _cleaned(
+    source: Source, stages: _Stages, *, now: float, as_of: float | None, blacklist: Path | None
+) -> "Iterator[tuple[Workbench, Frames]]":
+    """The first two stages; the engine stays open so long as this does."""
+    with ExitStack() as open_until_done:
+        open_until_done.enter_context(_without_pandas())
+        with stages("read"), source.database() as database, ahead(read(database)) as arriving:
+            # the engine takes half a second to import: time in which the first tables come
+            from talentfeed.snapshot.frames import clean, take
+            from talentfeed.snapshot.workbench import open_workbench
+
+            bench = open_until_done.enter_context(open_workbench(source, now=now, as_of=as_of))
+            stored: dict[str, Any] = {}
+            for number, (name, rows) in enumerate(arriving, 1):
+                stored |= take(bench, name, rows)
+                stages.progress("read", number / (len(TABLES) + 1))
+                del rows  # what was taken of it is smaller
+        with stages("clean"):
+            frames = clean(bench, stored, blacklist=blacklist)
+        yield bench, frames
 
 
 class _NoPandas:
