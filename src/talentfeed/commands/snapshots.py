@@ -26,6 +26,7 @@ class Version:
     published_at: float  # seconds since 1970 UTC
     watermark: float
     bytes: int
+    weights: str  # of its signals' blend; empty: built without signals
     counts: dict[str, int]
 
 
@@ -131,6 +132,7 @@ def _version(manifest: Manifest, current: str | None, at: float, size: int) -> V
         published_at=at,
         watermark=manifest.watermark,
         bytes=size,
+        weights=manifest.weights,
         counts=dict(manifest.counts),
     )
 
@@ -150,10 +152,10 @@ def _show(found: list[Version], *, title: str) -> None:
     from rich.table import Table
 
     table = Table(title=f"Snapshots in {title}", title_justify="left")
-    for name in ("", "version", "published", "MB", "videos", "flows", "users"):
-        table.add_column(name, justify="left" if name in ("", "version", "published") else "right", no_wrap=True)
+    for name in ("", "version", "published", "MB", "videos", "flows", "users", "weights"):
+        table.add_column(name, justify="left" if name in ("", "version", "published", "weights") else "right", no_wrap=True)
     for one in found:
         counts = [f"{one.counts.get(kind, 0):,}" for kind in ("videos", "flows", "users")]
         mark = "current" if one.current else ""
-        table.add_row(mark, one.version, console.ago(one.published_at), f"{one.bytes / 1e6:.1f}", *counts)
+        table.add_row(mark, one.version, console.ago(one.published_at), f"{one.bytes / 1e6:.1f}", *counts, one.weights)
     Console(width=120).print(table)
