@@ -153,7 +153,7 @@ def _show(found: list[Version], *, title: str) -> None:
 
     table = Table(title=f"Snapshots in {title}", title_justify="left")
     for name in ("", "version", "published", "MB", "videos", "flows", "users", "weights"):
-        table.add_column(name, justify="left" if name in ("", "version", "published", "weights") else "right", no_wrap=True)
+        table.add_column(name, justify="right" if name in ("MB", "videos", "flows", "users") else "left", no_wrap=True)
     for one in found:
         counts = [f"{one.counts.get(kind, 0):,}" for kind in ("videos", "flows", "users")]
         mark = "current" if one.current else ""
