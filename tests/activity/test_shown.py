@@ -1,5 +1,6 @@
 """What the learner is told: feeds with the features they were ranked by, and what came of them."""
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -180,3 +181,21 @@ async def test_long_outcomes_are_cut_at_a_line(redis: Redis, log: ShownLog) -> N
     found, skipped = await told(redis)
     assert skipped == 0
     assert 500 < len(found) < 3000
+
+
+async def test_a_stop_does_not_wait_for_a_redis_that_takes_no_impressions(
+    redis: Redis, log: ShownLog, ranker: Ranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> int:
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(log, "_script", away)
+    recorder = Recorder(redis, outbox=Outbox(capacity=100), shown=log)
+    await recorder.start()
+    recorder.served(served(ranker, 1))
+    async with asyncio.timeout(60):
+        while not recorder.recorded_feeds:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    await recorder.stop(patience=0.2)
+    assert (recorder.recorded_feeds, recorder.lost_served) == (1, 0)
+    assert (log.kept, log.lost) == (0, 1)

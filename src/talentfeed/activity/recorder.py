@@ -140,13 +140,16 @@ class Recorder:
             began = time.monotonic()
             while feeds := self._outbox.take(DRAIN):
                 try:
-                    await self._store(feeds)
+                    stored = await self._store(feeds)
                 except asyncio.CancelledError:
                     self._lose(feeds)
                     raise
                 except Exception:
                     log.exception("%d served feeds could not be stored; they are lost", len(feeds))
                     self._lose(feeds)
+                else:
+                    if stored and self._shown is not None:
+                        await self._shown.keep(feeds)
             if self._stopping:
                 return
             await self._wake.wait()
@@ -160,8 +163,8 @@ class Recorder:
                 async with asyncio.timeout(seconds):
                     await self._full.wait()
 
-    async def _store(self, feeds: Sequence[ServedFeed]) -> None:
-        """Until it is done: the number of the drain makes a repeat harmless."""
+    async def _store(self, feeds: Sequence[ServedFeed]) -> bool:
+        """Until it is done: the number of the drain makes a repeat harmless. → whether they are stored, not lost."""
         self._drains += 1
         if sum(feed.weight for feed in feeds) > LONG:
             names, args = await asyncio.to_thread(self._drain_of, self._drains, feeds)
@@ -175,7 +178,7 @@ class Recorder:
                 if not answers.passes(error):
                     log.exception("Redis refuses %d served feeds; they are lost", len(feeds))
                     self._lose(feeds)
-                    return
+                    return False
                 if not self._away:
                     self._away = True
                     log.warning("Redis does not take served feeds (%s); they wait in memory", answers.told(error))
@@ -191,8 +194,7 @@ class Recorder:
             log.error("%d served activities are lost: their users' keys hold something else", answer - 1)
         self._outbox.done(feeds)
         self.recorded_feeds += len(feeds)
-        if self._shown is not None:
-            await self._shown.keep(feeds)
+        return True
 
     def _lose(self, feeds: Sequence[ServedFeed]) -> None:
         self._outbox.done(feeds)

@@ -47,15 +47,24 @@ class ShownLog:
     async def keep(self, feeds: Sequence[ServedFeed]) -> None:
         """Store these feeds for the learner; until it is done: the number of the drain makes a repeat harmless."""
         names, args, used = self._arguments(feeds)
+        refused = used
+        try:
+            refused = await self._stored(names, args) if used else 0
+        except (RedisError, OSError):
+            log.exception("Redis refuses %d feeds that were to be learned from", used)
+        finally:  # also where a stop does not wait for it
+            self.lost += refused
+            self.kept += used - refused
+
+    async def _stored(self, names: Sequence[str], args: Sequence[str | bytes | int | float]) -> int:
+        """→ how many were refused. Raises what will not pass."""
         pause = 0.05
-        while used:
+        while True:
             try:
-                refused = int(await self._script(keys=names, args=args)) - 1
+                answer = int(await self._script(keys=list(names), args=list(args)))
             except (RedisError, OSError) as error:
                 if not answers.passes(error):
-                    log.exception("Redis refuses %d feeds that were to be learned from", used)
-                    self.lost += used
-                    return
+                    raise
                 if not self._away:
                     self._away = True
                     log.warning("Redis does not take impressions (%s); they wait in memory", answers.told(error))
@@ -63,9 +72,7 @@ class ShownLog:
                 pause = min(2 * pause, 1.0)
             else:
                 self._away = False
-                self.kept += used - max(refused, 0)
-                self.lost += max(refused, 0)
-                return
+                return max(answer - 1, 0)
 
     def _arguments(self, feeds: Sequence[ServedFeed]) -> tuple[list[str], list[str | bytes | int | float], int]:
         self._drains += 1
