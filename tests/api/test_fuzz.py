@@ -163,6 +163,7 @@ ADMIN = [
     ("GET", "/api/feeds/{feed_id}/replay"),
     ("GET", "/api/admin/policy"),
     ("GET", "/api/admin/policy/export"),
+    ("POST", "/api/admin/policy/compare"),
     ("POST", "/api/admin/policy/import"),
     ("POST", "/api/admin/policy/reset"),
     ("POST", "/api/admin/policy/rollback"),
