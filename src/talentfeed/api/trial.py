@@ -38,4 +38,7 @@ def trouble(service: Service) -> str | None:
     except Exception as error:
         log.exception("No feed comes out of snapshot %s", serving.snapshot.manifest.version)
         return f"ranking fails: {type(error).__name__}"
-    return None if slate.slots else "the snapshot holds nothing to serve"
+    videos, flows = serving.snapshot.videos, serving.snapshot.flows
+    if slate.slots or not (len(videos.id) or len(flows.id)):  # of a platform that has nothing yet the feed is empty
+        return None
+    return "nothing of the snapshot can be served"
