@@ -63,7 +63,10 @@ def test_every_impression_is_a_client_s_view_and_every_like_a_like(kuairand: tup
         likes += row["is_like"] == "1"
         watched += "1" in (row["is_click"], row["is_like"], row["reward"]) or float(row["watch_ratio"] or 0) > 0
         newest = max(newest, row["timestamp"])
-    assert one(path, "SELECT count(*) FROM activity_log WHERE description = '#video #view'") == 177_965
+    views = "SELECT count(*) FROM activity_log WHERE description = '#video #view' AND created_at IS"
+    worth = sum(row["reward"] == "1" for row in cells(data() / "kuairand" / "history.csv.gz"))
+    assert one(path, f"{views} NOT NULL") == 177_965
+    assert one(path, f"{views} NULL") == worth
     assert one(path, "SELECT count(*) FROM activity_log WHERE description = '#video #like'") == likes == report.likes
     assert one(path, "SELECT count(*) FROM views WHERE created_at IS NOT NULL") == watched
     assert one(path, "SELECT count(*) FROM views WHERE created_at IS NULL") == 817_187
@@ -99,6 +102,7 @@ def test_every_video_has_its_creator_its_day_and_its_skills(kuairand: tuple[Path
 def test_the_block_without_times_and_creators_is_imported_as_it_is(tmp_path: Path) -> None:
     report = import_dataset(data() / "kuairec", tmp_path / "a.db")
     assert (report.users, report.videos, report.interactions, report.views) == (7_176, 10_728, 132_519, 132_519)
-    assert (report.activities, report.as_of) == (0, None)
-    assert report.left_out == {"activity without time": 132_519}
+    assert (report.activities, report.as_of) == (132_519, None)  # all were liked: what each video is worth
+    assert report.left_out == {}
+    assert one(tmp_path / "a.db", "SELECT count(*) FROM activity_log WHERE created_at IS NOT NULL") == 0
     assert one(tmp_path / "a.db", "SELECT count(*) FROM resumes WHERE user_id IS NULL AND created_at IS NULL") == 10_728
