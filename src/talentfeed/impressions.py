@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from talentfeed.contracts import N_FEATURES, Floats, Ints, Kind, Pool
+from talentfeed.contracts import Floats, Ints, Kind, Pool
 from talentfeed.errors import TalentFeedError
-from talentfeed.ranking import learned
+from talentfeed.ranking.feed import LEARNING
+from talentfeed.ranking.learned import names_of
 from talentfeed.ranking.presets import Preset
 
 FORM = 1  # of a stored record
@@ -38,10 +39,10 @@ def shape_of(preset: Preset) -> Shape:
     much to one as to another."""
     bandits = tuple(pool.value for pool in preset.bandits)
     taught = np.zeros((len(POOLS), len(bandits)), np.bool_)
-    for pool in (Pool.POPULAR, Pool.AFFINITY, Pool.FRESH):
+    for pool in LEARNING:
         taught[POOLS.index(pool), bandits.index(preset.bandit_of(pool).value)] = True
     taught[POOLS.index(Pool.EXPLORE)] = True
-    return Shape(bandits=bandits, d=N_FEATURES if preset.learned is None else len(learned.NAMES), taught=taught)
+    return Shape(bandits=bandits, d=len(names_of(preset)), taught=taught)
 
 
 class DamagedImpressionError(TalentFeedError):

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +13,7 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from talentfeed import files
 from talentfeed.activity import feeds_kept
 from talentfeed.activity.shown import ShownLog
 from talentfeed.connections import opened
@@ -23,7 +23,7 @@ from talentfeed.learning import compare as comparing
 from talentfeed.learning import warm
 from talentfeed.learning.follower import Follower
 from talentfeed.learning.increments import Judged
-from talentfeed.learning.learner import JUDGED, Learner, Rules, ended
+from talentfeed.learning.learner import JUDGED, Learner, Rules
 from talentfeed.learning.policies import Head, Policies, checkpoint, restore
 from talentfeed.learning.sums import Sums
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
@@ -31,9 +31,9 @@ from talentfeed.ranking.presets import PRESETS, Preset, preset
 from talentfeed.ranking.record import FeedRecord, VersionGoneError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
+from talentfeed.tasks import ended
 
 log = logging.getLogger(__name__)
-end = ended
 Result = TypeVar("Result")
 CHECKPOINT = "policy.bin"  # beside the snapshots: what an in-process store must not lose
 
@@ -140,16 +140,9 @@ class Learning:
             return
         payload = await checkpoint(self._policies, self._redis)
         try:
-            await asyncio.to_thread(_write, self._file, payload)
+            await asyncio.to_thread(files.replaced, self._file, payload)
         except OSError as error:
             log.error("%s: cannot be written, a restart would lose what was learned: %s", self._file, error.strerror)
-
-
-def _write(file: Path, payload: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(".new")
-    draft.write_bytes(payload)
-    draft.replace(file)
 
 
 def make_learner(settings: Settings, redis: Redis) -> Learner:

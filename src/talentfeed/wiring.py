@@ -32,6 +32,7 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 from talentfeed.snapshot.live import LiveSnapshot, ReloadResult, Serving
 from talentfeed.stores.limits import RateLimit
+from talentfeed.tasks import obey_cancellation
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -134,9 +135,7 @@ class Service:
 
     async def _look_around(self) -> None:
         """Ask the stores how they are, for /metrics: probes, and how much waits. Runs until cancelled."""
-        this = asyncio.current_task()
-        assert this is not None  # noqa: S101 - it is a task's
-        while not this.cancelling():  # `wait_for` of Python 3.11 drops a cancellation that meets its answer
+        while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 await self._health.report()
@@ -147,6 +146,7 @@ class Service:
             except Exception:
                 self.backlog = None
                 log.exception("Looking after the stores failed")
+            obey_cancellation()
 
     async def _own_ledger(self) -> None:
         try:

@@ -13,6 +13,7 @@ from talentfeed.api.app import create_app
 from talentfeed.learning import follower, learner, warm
 from talentfeed.ranking.presets import PRESETS, preset
 from talentfeed.stores.redis import open_redis
+from talentfeed.tasks import ended
 
 LEARNS = {"policy_mode": "online", "reward_window_seconds": 0.3, "policy_update_seconds": 0.05}
 
@@ -116,7 +117,7 @@ def test_beside_redis_the_learner_is_a_process_of_its_own(wired: WiredMaker) -> 
             while (await asyncio.to_thread(shown, client))["impressions"] < total:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.05)
-            await policy.end(task)
+            await ended(task)
 
         asyncio.run(learn())
         until_served(client, shown(client)["learned"])

@@ -17,10 +17,11 @@ from tests.reference.learning import Logged
 from talentfeed import impressions
 from talentfeed.learning import learner as module
 from talentfeed.learning import sums
-from talentfeed.learning.learner import JUDGED, Learner, Rules, ended
+from talentfeed.learning.learner import JUDGED, Learner, Rules
 from talentfeed.learning.policies import INCREMENTS, Policies
 from talentfeed.learning.sums import Sums
 from talentfeed.ranking.presets import preset
+from talentfeed.tasks import ended
 
 pytestmark = pytest.mark.anyio
 RULES = Rules(window=WINDOW, update_seconds=0.01, half_life_days=0.0)

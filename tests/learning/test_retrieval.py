@@ -1,14 +1,16 @@
 """Fold-in, co-views and the blend against slow references and on made circles of viewers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.learning.made import CLOCK, USERS, VIDEOS, two_circles
+from tests.reference import learned as reference
 
 from talentfeed.contracts import HISTORY, Floats, Ints
 from talentfeed.errors import LogError
 from talentfeed.evidence import ITEM_SIGNALS, VIEWER_SIGNALS, Blend, Signals
 from talentfeed.learning import blend, retrieval
-from talentfeed.learning.retrieval import Retrieval
 from talentfeed.snapshot import signals as built
 
 LOG = two_circles()
@@ -17,6 +19,10 @@ LOG = two_circles()
 @pytest.fixture(scope="module")
 def signals() -> Signals:
     return built.build(LOG, USERS, VIDEOS, clock=CLOCK)
+
+
+def blended(signals: Signals, weights: Blend, seen: Ints) -> Floats:
+    return np.array(reference.likely(replace(signals, blend=weights), seen.tolist()))
 
 
 def rows(*videos: int) -> Ints:
@@ -67,17 +73,15 @@ def test_the_viewer_s_part_grows_with_what_is_known_of_the_viewer(signals: Signa
 
 
 def test_without_a_history_the_cold_weights_rank() -> None:
-    found = Retrieval.of(
-        built.build(LOG, USERS, VIDEOS, clock=CLOCK),
-        Blend(
-            warm=dict.fromkeys((*ITEM_SIGNALS, *VIEWER_SIGNALS), 0.0),
-            cold={**dict.fromkeys(ITEM_SIGNALS, 0.0), "popularity_3d": 2.0},
-            warm_level=0.0,
-            cold_level=0.0,
-        ),
+    signals = built.build(LOG, USERS, VIDEOS, clock=CLOCK)
+    weights = Blend(
+        warm=dict.fromkeys((*ITEM_SIGNALS, *VIEWER_SIGNALS), 0.0),
+        cold={**dict.fromkeys(ITEM_SIGNALS, 0.0), "popularity_3d": 2.0},
+        warm_level=0.0,
+        cold_level=0.0,
     )
-    assert found.score(rows()) == pytest.approx(2.0 * found.signals.items[:, 1])
-    assert not found.score(rows(1, 2)).any()
+    assert blended(signals, weights, rows()) == pytest.approx(2.0 * signals.items[:, 1])
+    assert not blended(signals, weights, rows(1, 2)).any()
 
 
 def fitted(signals: Signals, seed: int = 0) -> Blend:
@@ -94,9 +98,9 @@ def fitted(signals: Signals, seed: int = 0) -> Blend:
 
 
 def test_what_fits_ranks_a_viewer_s_own_circle_first(signals: Signals) -> None:
-    found = Retrieval.of(signals, fitted(signals))
+    weights = fitted(signals)
     user, video = built.newest(LOG.user, LOG.video, HISTORY)
-    own = [found.score(video[user == u].astype(np.int64)) for u in (5, 100)]
+    own = [blended(signals, weights, video[user == u].astype(np.int64)) for u in (5, 100)]
     assert np.mean(np.argsort(-own[0])[:12] < 30) > 0.8
     assert np.mean(np.argsort(-own[1])[:12] >= 30) > 0.8
 

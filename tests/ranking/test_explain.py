@@ -26,6 +26,7 @@ from talentfeed.ranking.feed import (
     pattern_for,
     prepare,
     rank,
+    video_features,
     video_scores,
 )
 from talentfeed.ranking.presets import preset
@@ -83,7 +84,7 @@ def test_the_parts_of_a_score_add_up_to_it_whatever_was_learned(
     who = viewer.read(snapshot, VIEWER, news)
     rows = range(len(snapshot.videos.id))
     scores = video_scores(ranker, who, NOW, seed)
-    x = parts.video_features(ranker, who, rows, now=NOW, seed=seed)
+    x = video_features(ranker, who, rows, now=NOW, seed=seed)
     for pool in LEARNING:
         for part in parts.video_parts(ranker, pool, rows, x, scores[pool], now=NOW, seed=seed):
             assert len(part.features) == 18

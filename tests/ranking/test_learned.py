@@ -17,7 +17,7 @@ from tests.reference import learned as reference
 
 from talentfeed.contracts import Counts, Event, EventType, Floats, Kind, Policy, Pool, Snapshot, Viewer
 from talentfeed.errors import PolicyError, RequestMisfitError, SnapshotError
-from talentfeed.ranking import feed, learned, linucb, parts
+from talentfeed.ranking import feed, learned, linucb
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.presets import LearnedWeights, Preset, preset
 
@@ -39,7 +39,7 @@ def event(video_id: int, at: float, kind: EventType = EventType.VIDEO_VIEW, watc
 def features_of_classic(snapshot: Snapshot, who: Viewer, seed: int) -> Floats:
     """The 18 features as `classic` has them, (videos, 18)."""
     ranker = feed.prepare(snapshot, feed.initial_policy(), preset("classic"))
-    return parts.video_features(ranker, who, range(len(snapshot.videos.id)), now=NOW, seed=seed)
+    return feed.video_features(ranker, who, range(len(snapshot.videos.id)), now=NOW, seed=seed)
 
 
 def assert_is_reference(snapshot: Snapshot, who: Viewer, weights: Preset, policy: Policy, seed: int) -> None:
@@ -57,7 +57,7 @@ def assert_is_reference(snapshot: Snapshot, who: Viewer, weights: Preset, policy
     asked = ranker.kernel.look(who, now=NOW, seed=seed)
     np.testing.assert_allclose(asked.likely(), odds, rtol=1e-5, atol=1e-5)  # factors are single
     asked.leave()
-    found = parts.video_features(ranker, who, range(len(videos.id)), now=NOW, seed=seed)
+    found = feed.video_features(ranker, who, range(len(videos.id)), now=NOW, seed=seed)
     np.testing.assert_allclose(found, x, rtol=1e-5, atol=1e-5)
     scores = feed.video_scores(ranker, who, NOW, seed)
     wanted = [reference.ucb(state, row, alpha=LEARNED.affinity.alpha) for row in found]
@@ -149,7 +149,7 @@ def test_what_is_learned_changes_the_order() -> None:
     snapshot = with_signals(random_snapshot(60, 5, 20, seed=1), 2)
     who = viewers.read(snapshot, int(snapshot.users.id[0]))
     first = feed.prepare(snapshot, feed.initial_policy(LEARNED), LEARNED)
-    x = parts.video_features(first, who, range(60), now=NOW, seed=1)
+    x = feed.video_features(first, who, range(60), now=NOW, seed=1)
     diverse = np.flatnonzero(x[:, 4] > np.median(x[:, 4]))
     state = feed.initial_policy(LEARNED).bandits[Pool.AFFINITY]
     for _ in range(30):

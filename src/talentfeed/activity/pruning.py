@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from talentfeed.activity.batches import still_open
 from talentfeed.activity.recorder import EVENT_SECONDS
 from talentfeed.errors import SourceError, StoreUnavailableError
+from talentfeed.tasks import obey_cancellation
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,7 @@ class Pruner:
             except Exception:
                 # Not foreseen, so a defect; but a ledger that is never pruned again would be a second one.
                 log.exception("Pruning the ledger failed")
-            # Python 3.11's `wait_for`, which Redis clients use, drops a cancellation that meets its answer
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError
+            obey_cancellation()
             pause = self._every / 2
 
     async def look(self) -> int:

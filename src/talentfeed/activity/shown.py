@@ -12,11 +12,11 @@ from redis.exceptions import RedisError
 from talentfeed import impressions
 from talentfeed.activity import answers, codec, scripts
 from talentfeed.activity.outbox import ServedFeed
-from talentfeed.contracts import Activity, Floats, Kind, Policy, Snapshot
+from talentfeed.contracts import Activity, Floats, Kind, Policy
 from talentfeed.impressions import Impressions, Shape
 from talentfeed.lookup import rows_of
-from talentfeed.ranking import features, linucb
-from talentfeed.ranking.feed import moving_columns
+from talentfeed.ranking import linucb
+from talentfeed.ranking.feed import video_features
 from talentfeed.ranking.presets import Preset
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ class ShownLog:
         self._drained = f"shown-by:{uuid.uuid4().hex}"
         self._window = window
         self._drains = 0
-        self._fixed: tuple[Snapshot, Floats] | None = None
         self._theta: tuple[Policy, Floats] | None = None
         self._shape: tuple[Preset, Shape] | None = None
         self._away = False
@@ -108,11 +107,8 @@ class ShownLog:
         videos = ids[kinds == _VIDEO]
         if len(videos):
             rows, _ = rows_of(ranker.snapshot.videos.id, videos)
-            whole = moving_columns(ranker, feed.viewer, rows, origin.now, int(feed.feed_id, 16))
-            if ranker.preset.learned is None:
-                moving, whole = whole, self._columns(ranker.snapshot)[rows]
-                whole[:, features.MOVING] = moving
-            x = whole.astype(np.float32)
+            seed = int(feed.feed_id, 16)
+            x = video_features(ranker, feed.viewer, rows, now=origin.now, seed=seed).astype(np.float32)
             predicted = impressions.prediction(x, self._thetas(ranker.policy))
         return Impressions(
             user_id=feed.user_id,
@@ -127,11 +123,6 @@ class ShownLog:
             features=x,
             predicted=predicted,
         )
-
-    def _columns(self, snapshot: Snapshot) -> Floats:
-        if self._fixed is None or self._fixed[0] is not snapshot:
-            self._fixed = (snapshot, np.asarray(snapshot.videos.features))
-        return self._fixed[1]
 
     def _shape_of(self, preset: Preset) -> Shape:
         if self._shape is None or self._shape[0] is not preset:

@@ -216,30 +216,21 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics, siblings: 
         ("POST", "/import", policy.import_endpoint(service), "Go on from an exported one", *policy_schemas.IMPORT),
         ("POST", "/reset", policy.reset_endpoint(service), "Start learning anew", *policy_schemas.RESET),
         ("POST", "/rollback", policy.rollback_endpoint(service), "Go on from an earlier one", *policy_schemas.ROLLBACK),
+        ("POST", "/compare", policy.compare_endpoint(service), "What if", *policy_schemas.COMPARE),
     ]
-    learned += [("POST", "/compare", policy.compare_endpoint(service), "What if", *policy_schemas.COMPARE)]
-    for method, path, handler, summary, model, extra in learned:
-        app.add_api_route(
-            f"{prefix}/admin/policy{path}",
-            handler,
-            methods=[method],
-            tags=["operations"],
-            summary=summary,
-            operation_id=f"policy_{path.strip('/') or 'show'}",
-            responses=answers.responses(200, model, 400, 401, 403, 422, 503),
-            openapi_extra=extra,
-        )
-    for method, path, handler, summary, model, extra in aside:
-        app.add_api_route(
-            f"{prefix}/admin/quarantined{path}",
-            handler,
-            methods=[method],
-            tags=["operations"],
-            summary=summary,
-            operation_id=path.strip("/") or "quarantined",
-            responses=answers.responses(200, model, 400, 401, 403, 422, 503),
-            openapi_extra=extra,
-        )
+    for under, first, calls in (("quarantined", "quarantined", aside), ("policy", "show", learned)):
+        for method, path, handler, summary, model, extra in calls:
+            name = path.strip("/") or first
+            app.add_api_route(
+                f"{prefix}/admin/{under}{path}",
+                handler,
+                methods=[method],
+                tags=["operations"],
+                summary=summary,
+                operation_id=f"policy_{name}" if calls is learned else name,
+                responses=answers.responses(200, model, 400, 401, 403, 422, 503),
+                openapi_extra=extra,
+            )
     by_feed: list[tuple[str, Any, str, Any]] = [
         ("explain", explain.explain_endpoint(service), "Why each item of a feed is there", answers.ExplainAnswer),
         ("replay", explain.replay_endpoint(service), "A feed ranked once more", answers.ReplayAnswer),

@@ -7,6 +7,7 @@ import signal
 from talentfeed import console
 from talentfeed.commands.starting import start
 from talentfeed.errors import SettingsError
+from talentfeed.tasks import ended
 
 
 def learn() -> None:
@@ -40,7 +41,7 @@ def learn() -> None:
         if work.done():
             await work
         with contextlib.suppress(asyncio.CancelledError):
-            await policy.end(work)
+            await ended(work)
 
     console.say("Learning; stop it with Ctrl-C")
     asyncio.run(run())

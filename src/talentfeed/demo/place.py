@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
-from talentfeed import times
+from talentfeed import files, times
 from talentfeed.demo import schema
 from talentfeed.errors import SourceError
 
@@ -91,7 +91,7 @@ def install(draft: Path, path: Path) -> Path | None:
     with suppress(FileNotFoundError):
         note_path(draft).replace(note_path(path))
     draft.replace(path)
-    _sync(path.parent)
+    files.sync(path.parent)
     return kept
 
 
@@ -126,9 +126,9 @@ def make(path: Path, fill: Callable[[sqlite3.Connection], tuple[Made, Result]]) 
             schema.create(connection)
             made, result = fill(connection)
             connection.execute("COMMIT")
-        _sync(draft)
+        files.sync(draft)
         note_path(draft).write_text(json.dumps(_note(made), indent=1) + "\n", encoding="utf-8")
-        _sync(note_path(draft))
+        files.sync(note_path(draft))
         install(draft, path)
     return result
 
@@ -169,11 +169,3 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

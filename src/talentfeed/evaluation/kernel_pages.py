@@ -9,8 +9,7 @@ from talentfeed.contracts import Event, FeedRequest, Floats, Ints, Kind, Pool, S
 from talentfeed.errors import PatternError
 from talentfeed.evaluation.protocol import PLACES, best
 from talentfeed.ranking import viewer as viewers
-from talentfeed.ranking.feed import LEARNING, Ranker, rank, video_scores
-from talentfeed.ranking.parts import video_features
+from talentfeed.ranking.feed import LEARNING, Ranker, rank, video_features, video_scores
 
 
 class KernelPages:

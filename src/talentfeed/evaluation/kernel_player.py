@@ -56,10 +56,11 @@ class KernelPlayer:
         bandits[self._bandit] = linucb.update_many(bandits[self._bandit], x, rewards)
         self._shown[rows] += 1.0
         self._rewarded[rows] += rewards
-        counts = Counts(id=self._videos, shown=self._shown.copy(), rewarded=self._rewarded.copy())
-        self._policy = replace(self._policy, bandits=bandits, counts=counts)
+        self._policy = replace(self._policy, bandits=bandits)
         self._learned += 1
         if self._learned % REFRESH == 0:
+            counts = Counts(id=self._videos, shown=self._shown.copy(), rewarded=self._rewarded.copy())
+            self._policy = replace(self._policy, counts=counts)
             self._pages.ranker = self._prepare(self._policy, self._pages.ranker)
         events = self._events.setdefault(user, [])
         for row, reward in zip(rows.tolist(), rewards.tolist(), strict=True):

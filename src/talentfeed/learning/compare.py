@@ -16,7 +16,7 @@ from talentfeed.learning.off_policy import Choices, Judgement
 from talentfeed.lookup import rows_of
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.counterfactual import chances
-from talentfeed.ranking.feed import Ranker, parse_pattern, prepare
+from talentfeed.ranking.feed import Ranker, parse_pattern, pattern_for, prepare
 from talentfeed.ranking.presets import PoolWeights, Preset, preset
 from talentfeed.ranking.record import FeedRecord, VersionGoneError
 
@@ -171,6 +171,7 @@ class _Rankers:
         self._load, self._policy = load, policy
         self._snapshots: dict[str, Snapshot] = {}
         self._known: dict[tuple[object, ...], Ranker] = {}
+        self._last: Ranker | None = None  # what it derived from its snapshot the next may use
         self._worth: dict[str, Mapping[Kind, Floats]] = {}
 
     def of(self, record: FeedRecord, change: Change) -> Ranker:
@@ -187,7 +188,9 @@ class _Rankers:
                 raise VersionGoneError(str(error)) from error
             snapshot = self.snapshot(record.snapshot)
             try:
-                self._known[key] = prepare(snapshot, self._policy(version, preset(name)), chosen, epsilon=epsilon)
+                self._last = self._known[key] = prepare(
+                    snapshot, self._policy(version, preset(name)), chosen, epsilon=epsilon, before=self._last
+                )
             except VersionGoneError:
                 if change.policy is not None:
                     raise LogError(f"--policy {change.name!r}: policy {version} is not kept any more") from None
@@ -236,7 +239,7 @@ def _of_feed(
         served.append((slot.kind, int(rows[0])))
     request = record.request
     if change.pattern is not None:
-        request = replace(request, pattern=_pattern(change.pattern, request.endpoint))
+        request = replace(request, pattern=pattern_for(request.endpoint, change.pattern))
     worth = rankers.worth(record.snapshot, means)
     found = chances(
         ranker,
@@ -253,9 +256,3 @@ def _of_feed(
         else (reward, slot.probability, chance.of_choice, float(worth[kind][row]), chance.expected)
         for chance, slot, (kind, row), reward in zip(found, record.slots, served, one.reward.tolist(), strict=True)
     ]
-
-
-def _pattern(pattern: Sequence[Pool], endpoint: str) -> Sequence[Pool]:
-    if endpoint == "flow":
-        return (Pool.FLOW,)
-    return tuple(pool for pool in pattern if endpoint != "discover" or pool is not Pool.FLOW)

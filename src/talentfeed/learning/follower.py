@@ -15,6 +15,7 @@ from talentfeed import impressions
 from talentfeed.contracts import Policy
 from talentfeed.errors import TalentFeedError
 from talentfeed.learning.policies import INITIAL, Head, Policies
+from talentfeed.tasks import obey_cancellation
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +102,7 @@ class Follower:
 
     async def watch(self) -> None:
         """Until cancelled, whatever goes wrong in between."""
-        this = asyncio.current_task()
-        assert this is not None  # noqa: S101 - it is a task's
-        while not this.cancelling():  # a cancellation that meets an answer's timeout is dropped in Python 3.11
+        while True:
             try:
                 await self.look()
             except (RedisError, OSError):
@@ -112,6 +111,7 @@ class Follower:
                 self._wrong(str(error))
             except Exception:
                 log.exception("Looking for a policy failed")
+            obey_cancellation()
             await asyncio.sleep(LOOK_SECONDS * random.uniform(0.9, 1.1))
 
     def _wrong(self, reason: str) -> None:

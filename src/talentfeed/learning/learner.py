@@ -240,12 +240,5 @@ class Learner:
             log.warning("%s", what)
 
 
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancel until it is done: a cancellation that meets an answer's timeout is dropped in Python 3.11."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
-
-
 def _weight(known: Sums) -> float:
     return max((one.weight for one in known.bandits.values()), default=0.0)

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from talentfeed.contracts import FEATURE_NAMES, Policy
+from talentfeed.contracts import Policy
 from talentfeed.errors import PolicyError
 from talentfeed.impressions import Shape, shape_of
 from talentfeed.learning import scripts, sums
 from talentfeed.learning.sums import Sums
-from talentfeed.ranking import learned as learned_names
 from talentfeed.ranking.feed import initial_policy
+from talentfeed.ranking.learned import names_of
 from talentfeed.ranking.linucb import derive
 from talentfeed.ranking.presets import Preset
 
@@ -192,7 +192,7 @@ class Policies:
 
 def told(state: Sums, preset: Preset) -> dict[str, Any]:
     """What each bandit has learned, for a person to read."""
-    names = FEATURE_NAMES if preset.learned is None else learned_names.NAMES
+    names = names_of(preset)
     found = {}
     for pool, bandit in sums.policy(state, "", preset).bandits.items():
         derived = derive(bandit)

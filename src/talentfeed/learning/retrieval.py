@@ -1,12 +1,9 @@
 """A viewer's newest events and the signals of all videos → a score of each video. At request time; NumPy only."""
 
-from dataclasses import dataclass
-from typing import Self
-
 import numpy as np
 
 from talentfeed.contracts import Floats, Ints
-from talentfeed.evidence import ITEM_SIGNALS, VIEWER_SIGNALS, Blend, Signals, Singles
+from talentfeed.evidence import VIEWER_SIGNALS, Signals, Singles
 
 NEW = 2.0  # events by which the viewer's part is shrunk: n / (n + NEW)
 FADING = 5.0  # events after which one counts half for co-views
@@ -49,29 +46,3 @@ def viewer_columns(signals: Signals, rows: Ints) -> Floats:
     known = len(rows) / (len(rows) + NEW)
     likeness: Singles = signals.factors @ fold_in(signals, rows).astype(np.float32)
     return np.stack([known * likeness, np.log(_FLOOR + known * co_view(signals, rows))])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retrieval:
-    """Signals under a blend: what does not depend on the viewer is added up once."""
-
-    signals: Signals
-    warm: Floats  # (n,) the items' part for a viewer with a history
-    cold: Floats  # (n,) the whole for one without
-    personal: Floats  # (2,) weights of the viewer's part
-
-    @classmethod
-    def of(cls, signals: Signals, blend: Blend) -> Self:
-        """Arrange once a build."""
-        return cls(
-            signals=signals,
-            warm=signals.items @ np.array([blend.warm[name] for name in ITEM_SIGNALS]),
-            cold=signals.items @ np.array([blend.cold[name] for name in ITEM_SIGNALS]),
-            personal=np.array([blend.warm[name] for name in VIEWER_SIGNALS]),
-        )
-
-    def score(self, rows: Ints) -> Floats:
-        """Log-odds, up to a constant, that this viewer likes each video, (n,); `rows` as for `viewer_columns`."""
-        if not len(rows):
-            return self.cold
-        return self.warm + self.personal @ viewer_columns(self.signals, rows)

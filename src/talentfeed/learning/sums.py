@@ -8,7 +8,7 @@ ages are brought to the same place before they are added, so that they too may c
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -170,28 +170,13 @@ def weighed(sums: Sums, gamma: float) -> Sums:
 
     Errors decay by themselves; how many impressions there were stays true.
     """
-    return Sums(
+    return replace(
+        sums,
         bandits={
-            name: BanditSums(
-                gram=gamma * one.gram,
-                b=gamma * one.b,
-                weight=gamma * one.weight,
-                last=one.last,
-                error_n=one.error_n,
-                error_sum=one.error_sum,
-                error_sum2=one.error_sum2,
-                rewards=one.rewards,
-            )
+            name: replace(one, gram=gamma * one.gram, b=gamma * one.b, weight=gamma * one.weight)
             for name, one in sums.bandits.items()
         },
-        items=Items(
-            kind=sums.items.kind,
-            id=sums.items.id,
-            shown=gamma * sums.items.shown,
-            rewarded=gamma * sums.items.rewarded,
-        ),
-        impressions=sums.impressions,
-        reward=sums.reward,
+        items=replace(sums.items, shown=gamma * sums.items.shown, rewarded=gamma * sums.items.rewarded),
     )
 
 

@@ -14,9 +14,8 @@ from talentfeed.contracts import HISTORY_KINDS, Floats, Ints, Snapshot
 from talentfeed.impressions import shape_of
 from talentfeed.learning import rewards, sums
 from talentfeed.learning.sums import Sums
-from talentfeed.ranking import features
 from talentfeed.ranking import viewer as viewers
-from talentfeed.ranking.feed import initial_policy, moving_columns, prepare
+from talentfeed.ranking.feed import initial_policy, prepare, video_features
 from talentfeed.ranking.presets import Preset
 
 VIEWERS = 2_000  # drawn, of those with a history
@@ -42,15 +41,14 @@ def from_history(snapshot: Snapshot, preset: Preset, *, seed: int = 0) -> Sums |
     judged = {int(user): _newest(snapshot, int(user)) for user in drawn}
     before = _without(snapshot, judged)
     ranker = prepare(before, initial_policy(preset), preset)
-    columns, found = np.asarray(before.videos.features), []
+    found = []
     now = snapshot.manifest.watermark
     for user, places in judged.items():
         viewer = viewers.read(before, int(users.id[user]), ())
         liked = np.asarray(users.history_video)[places].astype(np.int64)
         others = rng.integers(len(before.videos.id), size=len(liked))
         rows = np.concatenate([liked, others])
-        x = columns[rows]
-        x[:, features.MOVING] = moving_columns(ranker, viewer, rows, now, int(rng.integers(1 << 62)))
+        x = video_features(ranker, viewer, rows, now=now, seed=int(rng.integers(1 << 62)))
         found.append((x, np.concatenate([_rewards(snapshot, places), np.zeros(len(others))])))
     x = np.concatenate([one for one, _ in found])
     reward = np.concatenate([one for _, one in found])

@@ -20,7 +20,7 @@ from talentfeed.ranking.explanation import (
     ViewerSummary,
     Weight,
 )
-from talentfeed.ranking.feed import LEARNING, Ranker, flow_scores, retrieved, video_scores
+from talentfeed.ranking.feed import LEARNING, Ranker, flow_scores, retrieved, video_features, video_scores
 from talentfeed.ranking.parts import ScoreParts
 from talentfeed.ranking.record import FeedRecord, Replay
 from talentfeed.ranking.standing import REASONS, Rules, Standing
@@ -182,7 +182,7 @@ def _split(
         if pool is Pool.FLOW:
             found = parts.flow_parts(ranker, rows, offer.scores, now=now, seed=seed)
         elif rows:
-            x = parts.video_features(ranker, viewer, rows, now=now, seed=seed)
+            x = video_features(ranker, viewer, rows, now=now, seed=seed)
             found = parts.video_parts(ranker, pool, rows, x, offer.scores, now=now, seed=seed)
         else:
             found = []

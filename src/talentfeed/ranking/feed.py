@@ -126,7 +126,10 @@ def rank(
 def video_scores(ranker: Ranker, viewer: Viewer, now: float, seed: int) -> dict[Pool, Floats]:
     """The score of every video in each learning pool, (videos,) each: to the bit what ranks them."""
     asked = ranker.kernel.look(viewer, now=now, seed=seed)
-    found = {pool: asked.scores(pool) for pool in LEARNING}
+    if ranker.kernel.learned:  # one bandit scores for all of them
+        found = dict.fromkeys(LEARNING, asked.scores(LEARNING[0]))
+    else:
+        found = {pool: asked.scores(pool) for pool in LEARNING}
     asked.leave()
     return found
 
@@ -148,6 +151,17 @@ def moving_columns(ranker: Ranker, viewer: Viewer, rows: Sequence[int] | Ints, n
     found = asked.moving(np.asarray(rows, np.int64))
     asked.leave()
     return found
+
+
+def video_features(ranker: Ranker, viewer: Viewer, rows: Sequence[int] | Ints, *, now: float, seed: int) -> Floats:
+    """The features of some videos, (rows, 18); under `learned` scaled, with two more, (rows, 20)."""
+    rows = np.asarray(rows, np.int64)
+    moving = moving_columns(ranker, viewer, rows, now, seed)
+    if ranker.preset.learned is not None:
+        return moving
+    x = np.asarray(ranker.snapshot.videos.features)[rows]
+    x[:, features.MOVING] = moving
+    return x
 
 
 def flow_scores(ranker: Ranker, viewer: Viewer, now: float, seed: int) -> Floats:

@@ -24,6 +24,11 @@ _STRENGTH = 20.0  # impressions that a video's prior mean weighs
 _STEADY = 100.0  # impressions that the present level of rewards weighs against those counted
 
 
+def names_of(preset: Preset) -> tuple[str, ...]:
+    """What a preset's bandits see of a video, in the order of their columns."""
+    return FEATURE_NAMES if preset.learned is None else NAMES
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What `native.Learned` points to, of a snapshot and a policy."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talentfeed.contracts import FEATURE_NAMES, Floats, Pool, Viewer
+from talentfeed.contracts import Floats, Pool
 from talentfeed.ranking import features, learned, linucb, noise
-from talentfeed.ranking.feed import Ranker, moving_columns
+from talentfeed.ranking.feed import Ranker
 from talentfeed.ranking.noise import Stream
 
 
@@ -45,15 +45,6 @@ class ScoreParts:
         )
 
 
-def video_features(ranker: Ranker, viewer: Viewer, rows: Sequence[int], *, now: float, seed: int) -> Floats:
-    """The features of some videos, (rows, 18); under `learned` scaled, with two more, (rows, 20)."""
-    if ranker.preset.learned is not None:
-        return moving_columns(ranker, viewer, rows, now, seed)
-    x = np.array(ranker.snapshot.videos.features[list(rows)], np.float64).reshape(len(rows), len(FEATURE_NAMES))
-    x[:, list(features.MOVING)] = moving_columns(ranker, viewer, rows, now, seed)
-    return x
-
-
 def video_parts(
     ranker: Ranker,
     pool: Pool,  # one that learns
@@ -71,7 +62,7 @@ def video_parts(
     state = ranker.policy.bandits[ranker.preset.bandit_of(pool)]
     ucb = linucb.score(state, x, alpha=weights.alpha, beta=weights.beta)
     theta = linucb.derive(state).theta
-    names = FEATURE_NAMES if ranker.preset.learned is None else learned.NAMES
+    names = learned.names_of(ranker.preset)
     column = dict(zip(names, x.T, strict=True))
     uniform = noise.uniforms(seed, Stream.FRESH, noise.counters(np.asarray(videos.id)[picked]))
     boosts = {

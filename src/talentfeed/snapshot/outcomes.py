@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from talentfeed import files
+
 BUILD, FETCH = "BUILD.json", "FETCH.json"
 _LOCK = ".building"
 
@@ -30,10 +32,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def tell(folder: Path, name: str, outcome: Outcome) -> None:
     """Leave it for others. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{name}-{secrets.token_hex(4)}"
-    draft.write_bytes(msgspec.json.encode(msgspec.structs.replace(outcome, id=secrets.token_hex(8))))
-    draft.replace(folder / name)
+    files.replaced(folder / name, msgspec.json.encode(msgspec.structs.replace(outcome, id=secrets.token_hex(8))))
 
 
 def ask(folder: Path, name: str) -> Outcome | None:

@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from talentfeed import files
 from talentfeed.contracts import Flows, Manifest, Skills, Snapshot, Users, Videos
 from talentfeed.errors import SnapshotError
 from talentfeed.evidence import Signals
@@ -126,9 +127,9 @@ def _write(snapshot: Snapshot, folder: Path, target: Path) -> None:
     try:
         for name, array in arrays(snapshot):
             header, data = _npy(array)
-            _put(making / name, header, data.reshape(-1).view(np.uint8).data)
-        _put(making / MANIFEST, manifests.encoded(snapshot))
-        _sync(making)
+            files.put(making / name, header, data.reshape(-1).view(np.uint8).data)
+        files.put(making / MANIFEST, manifests.encoded(snapshot))
+        files.sync(making)
         install(making, target)
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -143,23 +144,7 @@ def install(draft: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process installed the same meanwhile
             raise
-    _sync(target.parent)
-
-
-def _put(path: Path, *chunks: Any) -> None:
-    with path.open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    files.sync(target.parent)
 
 
 def checked(version: str) -> str:
@@ -193,13 +178,7 @@ def point(folder: Path, version: str) -> None:
     """Make a published version the current one, such as to roll back. Raises SnapshotError where it is not there."""
     if not (folder / checked(version) / MANIFEST).is_file():
         raise SnapshotError(f"{folder / version}: there is no such snapshot; there are: {', '.join(versions(folder))}")
-    pointer = folder / f".{POINTER}-{secrets.token_hex(4)}"
-    try:
-        _put(pointer, f"{version}\n".encode("ascii"))
-        pointer.replace(folder / POINTER)
-    finally:
-        pointer.unlink(missing_ok=True)
-    _sync(folder)
+    files.replaced(folder / POINTER, f"{version}\n".encode("ascii"))
 
 
 def versions(folder: Path) -> list[str]:

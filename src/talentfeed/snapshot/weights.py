@@ -1,13 +1,12 @@
 """The blend that snapshots rank by: the last one fitted, which lies beside them, else one of public data."""
 
 import hashlib
-import os
-import secrets
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from talentfeed import files
 from talentfeed.errors import SnapshotError
 from talentfeed.evidence import Blend
 from talentfeed.ranking.sound_signals import blend_faults
@@ -68,18 +67,10 @@ def leave(folder: Path, blend: Blend, *, rows: int, until: float) -> Weights:
     day = np.datetime64(int(until), "s").item().strftime("%Y%m%dT%H%M%SZ")
     name = f"{day}-{hashlib.sha256(msgspec.json.encode(blend)).hexdigest()[:12]}"
     found = Weights(name=name, blend=blend, rows=rows, until=until)
-    draft = folder / f".{FILE}-{secrets.token_hex(4)}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.write(msgspec.json.encode(found))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / FILE)
+        files.replaced(folder / FILE, msgspec.json.encode(found))
     except OSError as error:
         raise SnapshotError(f"{folder / FILE}: cannot be written: {error.strerror}; the former weights stay") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return found
 
 
