@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contracts.loopback import answering
 
 ROOT = Path(__file__).parents[1]
 PIN = "tomli==1.0.0 --hash=sha256:" + "0" * 64 + "\nidna==3.0 --hash=sha256:" + "1" * 64 + "\n"
@@ -53,13 +53,8 @@ class _Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def advisories() -> Iterator[Vulnerabilities]:
-    server = Vulnerabilities()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Vulnerabilities()) as server:
+        yield server
 
 
 def audit(url: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 import gzip
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from starlette.testclient import TestClient
 from tests.api.conftest import ServiceMaker, small_catalogue
+from tests.contracts.loopback import answering
 
 from talentfeed.api.app import create_app
 from talentfeed.errors import SettingsError
@@ -51,13 +51,8 @@ class _Take(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    server = Collector()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Collector()) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
