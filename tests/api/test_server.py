@@ -13,11 +13,12 @@ import uvicorn
 from tests.api.conftest import local_service, small_catalogue
 
 from talentfeed.api.app import create_app
+from talentfeed.api.protocol import LimitedProtocol
 
 GOOD = b'POST /api/search/total HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\nConnection: close\r\n\r\n{"user_id": 1}'
 
 
-@pytest.fixture(scope="module", params=["httptools", "h11"])
+@pytest.fixture(scope="module", params=[LimitedProtocol, "h11"], ids=["httptools", "h11"])
 def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A server on a free port, on each of the two parsers."""
     folder: Path = tmp_path_factory.mktemp("server")

@@ -20,14 +20,14 @@ from talentfeed.logs import REQUEST_ID
 log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_HEADERS = (
+HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
-_NAMES = frozenset(name for name, _ in _HEADERS)
+_NAMES = frozenset(name for name, _ in HEADERS)
 
 
 def header(scope: Scope, wanted: bytes) -> bytes:
@@ -62,7 +62,7 @@ class RequestContext:
                 status = message["status"]
                 headers = message["headers"]
                 given = {name for name, _ in headers}
-                headers += _HEADERS if given.isdisjoint(_NAMES) else [one for one in _HEADERS if one[0] not in given]
+                headers += HEADERS if given.isdisjoint(_NAMES) else [one for one in HEADERS if one[0] not in given]
                 headers.append((b"x-request-id", request_id.encode()))
             await send(message)
 

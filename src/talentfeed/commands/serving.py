@@ -40,7 +40,7 @@ SHARED = (
     "talentfeed.stores.redis",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
-    "uvicorn.protocols.http.httptools_impl",
+    "talentfeed.api.protocol",
 )
 
 
@@ -141,6 +141,7 @@ def _work(
     import uvicorn
 
     from talentfeed.api.app import create_app
+    from talentfeed.api.protocol import LimitedProtocol
     from talentfeed.api.siblings import Siblings
     from talentfeed.wiring import wire
 
@@ -173,7 +174,8 @@ def _work(
     config = uvicorn.Config(
         create_app(service, siblings),
         loop="uvloop",
-        http="httptools",
+        http=LimitedProtocol,
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
