@@ -13,6 +13,7 @@ from tests.ranking.at_scale import random_snapshot
 from tests.ranking.factory import NOW, make_snapshot, user, video
 from tests.ranking.signals import with_signals
 from tests.ranking.test_slate import ask
+from tests.ranking.test_slate import assert_is_reference as assert_slate_is_reference
 from tests.reference import learned as reference
 
 from talentfeed.contracts import Counts, Event, EventType, Floats, Kind, Policy, Pool, Snapshot, Viewer
@@ -165,6 +166,46 @@ def test_what_is_learned_changes_the_order() -> None:
     assert diverse_at_the_top(later) > diverse_at_the_top(first)
 
 
+@many
+@given(snapshot=strategies.snapshots(), data=st.data())
+def test_every_choice_is_the_reference_choice(snapshot: Snapshot, data: st.DataObject) -> None:
+    asked = data.draw(strategies.asked(snapshot))
+    snapshot = with_signals(snapshot, asked.seed % 2**32)
+    among = data.draw(st.sampled_from([None, 1, 2, 5]))
+    weights = of_sizes(*data.draw(st.tuples(*[st.sampled_from([1, 3, 300])] * 3)))
+    weights = replace(
+        weights, popular=replace(LEARNED.popular, among=among), fresh=replace(LEARNED.fresh, size=30, among=among)
+    )
+    ranker = feed.prepare(snapshot, feed.initial_policy(LEARNED), weights, epsilon=asked.epsilon)
+    who = viewers.read(snapshot, strategies.VIEWER, data.draw(strategies.events()))
+    lists: dict[Pool, list[int]] = {}
+    if asked.request.endpoint != "flow":
+        looked = ranker.kernel.ask(who, asked.request, (Kind.VIDEO,), now=NOW, seed=asked.seed)
+        looked.candidates()
+        looked.video_pools()
+        lists = {pool: looked.listed(pool)[0].tolist() for pool in feed.LEARNING}
+        looked.leave()
+    assert_slate_is_reference(ranker, who, asked.request, asked.seed, lists)
+
+
+def test_where_the_best_may_not_stand_the_next_best_of_the_pool_do() -> None:
+    """A feed has its share of new videos soon, and the newest are the most popular: the old ones stand further down."""
+    videos = [video(n, age_days=1.0 if n <= 60 else 300.0, views=50, skills=[f"skill {n}"]) for n in range(1, 121)]
+    snapshot = with_signals(make_snapshot(videos, users=[user(100)]), 1)
+    assert snapshot.signals is not None
+    items = np.repeat(np.arange(120, 0, -1.0)[:, None], snapshot.signals.items.shape[1], axis=1)
+    plain = replace(snapshot.signals.blend, cold=dict.fromkeys(snapshot.signals.blend.cold, 0.01))
+    snapshot = replace(snapshot, signals=replace(snapshot.signals, items=items, blend=plain))
+    ranker = feed.prepare(snapshot, feed.initial_policy(LEARNED), LEARNED, epsilon=0.0)
+    for seed in range(5):
+        slate = feed.rank(ranker, viewers.read(snapshot, 100), ask("discover"), now=NOW, seed=seed)
+        assert {slot.pool for slot in slate.slots} == {Pool.POPULAR, Pool.AFFINITY, Pool.FRESH}
+        old = [slot for slot in slate.slots if slot.index >= 60 and slot.pool is Pool.POPULAR]
+        assert old
+        assert max(slot.index for slot in old) < 100
+        assert min(slot.probability for slot in old) >= 1 / 24
+
+
 def test_a_feed_keeps_its_rules_and_tells_how_likely_it_was() -> None:
     snapshot = with_signals(random_snapshot(300, 30, 60, seed=5), 5)
     ranker = feed.prepare(snapshot, feed.initial_policy(LEARNED), of_sizes(24, 48, 24))
@@ -195,6 +236,14 @@ def test_an_explanation_adds_up_and_names_the_blend() -> None:
         counted = explained.pools[pool]
         assert counted.removed["retrieval"] > 0
         assert counted.shortlist <= counted.candidates <= (48 if pool == "AU" else 24)
+
+
+def test_a_draw_among_none_is_refused() -> None:
+    snapshot = with_signals(random_snapshot(10, 2, 3, seed=1), 1)
+    with pytest.raises(PolicyError, match="draws among 0"):
+        feed.prepare(
+            snapshot, feed.initial_policy(LEARNED), replace(LEARNED, popular=replace(LEARNED.popular, among=0))
+        )
 
 
 def test_without_signals_the_preset_says_what_to_do() -> None:

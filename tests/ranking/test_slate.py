@@ -64,8 +64,15 @@ def test_every_choice_in_a_larger_catalogue_is_the_reference_one(dense: int, mon
         assert_is_reference(ranker, viewer, ask(size=size, excluded_ids=excluded), seed=user_id)
 
 
-def assert_is_reference(ranker: feed.Ranker, viewer: Viewer, request: FeedRequest, seed: int) -> None:
+def assert_is_reference(
+    ranker: feed.Ranker,
+    viewer: Viewer,
+    request: FeedRequest,
+    seed: int,
+    lists: dict[Pool, list[int]] | None = None,
+) -> None:
     snapshot = ranker.snapshot
+    among = {pool: n for pool in feed.LEARNING if (n := ranker.preset.of(pool).among) is not None}
     got = feed.rank(ranker, viewer, request, now=NOW, seed=seed)
     scores = {pool: s.tolist() for pool, s in feed.video_scores(ranker, viewer, NOW, seed).items()}
     scores[Pool.FLOW] = feed.flow_scores(ranker, viewer, NOW, seed).tolist()
@@ -81,6 +88,8 @@ def assert_is_reference(ranker: feed.Ranker, viewer: Viewer, request: FeedReques
             )
             for i in range(request.size)
         ],
+        lists=lists,
+        among=among,
     )
     plain = [(s.kind, s.index, s.pool, s.planned, s.explored, s.gave_way) for s in got.slots]
     assert plain == [(s.kind, s.index, s.pool, s.planned, s.explored, s.gave_way) for s in slots]

@@ -26,10 +26,11 @@ class Chance:
 
 @dataclass
 class Pools:
-    """Shortlists, best first, and the scores of every row."""
+    """Shortlists, best first, the scores of every row, and among how many of the best that may stand is drawn."""
 
     rows: Mapping[Pool, list[int]]
     scores: Mapping[Pool, Sequence[float]]
+    among: Mapping[Pool, int]
 
 
 def shortlists(
@@ -169,15 +170,17 @@ def slate(
     now: float,
     scores: Mapping[Pool, Sequence[float]],
     chances: Sequence[Chance],
+    lists: Mapping[Pool, list[int]] | None = None,
+    among: Mapping[Pool, int] | None = None,
 ) -> tuple[list[Slot], list[Rule]]:
-    """The feed and the rules that gave way."""
-    lists = shortlists(snapshot, viewer, request, now, scores)
+    """The feed and the rules that gave way. `lists` stand in for the shortlists of classic."""
+    lists = {**shortlists(snapshot, viewer, request, now, scores), **(lists or {})}
     kinds = {"total": [Kind.VIDEO, Kind.FLOW], "discover": [Kind.VIDEO], "flow": [Kind.FLOW]}[request.endpoint]
     plan = [request.pattern[i % len(request.pattern)] for i in range(request.size)]
     feed = Feed(snapshot, viewer, request, now, [])
     slots: list[Slot] = []
     for number, planned in enumerate(plan):
-        found = _choose(feed, plan[number:], kinds, Pools(lists, scores), chances[number])
+        found = _choose(feed, plan[number:], kinds, Pools(lists, scores, among or {}), chances[number])
         if found is None:
             break
         (kind, row), pool, probability, explored = found
@@ -260,6 +263,7 @@ def _draw(
         ladder = [planned, Pool.EXPLORE]
     pool = next(p for p in ladder if p is Pool.EXPLORE or any(row in admissible for row in pools.rows[p]))
     rows = sorted(admissible) if pool is Pool.EXPLORE else [row for row in pools.rows[pool] if row in admissible]
+    rows = rows[: pools.among.get(pool)]
     weights = [1.0] * len(rows)
     if pool in (Pool.AFFINITY, Pool.FLOW):
         weights = [1.0] + [0.0] * (len(rows) - 1)

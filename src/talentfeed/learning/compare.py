@@ -218,7 +218,7 @@ class _Rankers:
 def _changed(chosen: Preset, change: Change) -> Preset:
     for (pool, weight), value in change.weights.items():
         former: PoolWeights = getattr(chosen, pool)
-        whole = int(value) if weight in ("size", "overdraw") else value
+        whole = int(value) if weight in ("size", "overdraw", "among") else value
         chosen = replace(chosen, **{pool: replace(former, **{weight: whole})})  # type: ignore[arg-type]
     return chosen
 

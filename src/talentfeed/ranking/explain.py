@@ -80,11 +80,12 @@ class Offer:
         kept: Bools,  # (n,) neither excluded nor seen
         *,
         size: int | None,
+        among: int | None = None,  # a draw is among so many of the best that may stand
         misses: str | None = None,  # name of the filter
         retrieved: Ints | None = None,  # rows that are scored; None: all
         tier: Ints | None = None,  # (n,) ordered by before the score
     ) -> None:
-        self.pool, self.scores, self.suits, self.tier = pool, scores, suits, tier
+        self.pool, self.scores, self.suits, self.tier, self._among = pool, scores, suits, tier, among
         rows = np.arange(len(scores))
         order = np.lexsort((rows, -scores) if tier is None else (rows, -scores, tier))
         self.order: Ints = order[suits[order]]  # best first
@@ -103,9 +104,14 @@ class Offer:
             shortlist=len(self.shortlist),
         )
 
+    def drawable(self, admissible: Bools) -> Bools:
+        """Which of the shortlist a draw over what may stand is among, (shortlist,)."""
+        found: Bools = admissible[self.shortlist]
+        return found if self._among is None else found & (np.cumsum(found) <= self._among)
+
     def weights(self, admissible: Bools) -> Floats:
-        """What the shortlist weighs in a draw over what may stand, (shortlist,)."""
-        among = admissible[self.shortlist]
+        """What the shortlist weighs in such a draw, (shortlist,)."""
+        among = self.drawable(admissible)
         weights = np.zeros(len(among))
         if self.pool in (Pool.AFFINITY, Pool.FLOW):
             weights[among.argmax() if len(among) else []] = float(among.any())
@@ -138,6 +144,7 @@ def offers_of(
                 may,
                 kept[Kind.VIDEO],
                 size=ranker.preset.of(pool).shortlist,
+                among=ranker.preset.of(pool).among,
                 misses=misses,
                 retrieved=None if scored is None else scored[pool],
             )
@@ -210,7 +217,7 @@ def _slot(
     lost: list[Lost] = []
     if offer is not None:
         codes = standing.reasons[slot.kind]
-        outcomes = _Outcomes(offer, slot, weights, total)
+        outcomes = _Outcomes(offer, slot, offer.drawable(admissible), weights, total)
         ahead = offer.order[offer.rank[offer.order] < offer.rank[slot.index]]
         for code, number in zip(*np.unique(codes[ahead], return_counts=True), strict=True):
             if code:
@@ -264,8 +271,8 @@ def _slot(
 class _Outcomes:
     """What became of the candidates that might have stood at a place."""
 
-    def __init__(self, offer: Offer, slot: Slot, weights: Floats, total: float) -> None:
-        self._weight = dict(zip(offer.shortlist.tolist(), weights.tolist(), strict=True))
+    def __init__(self, offer: Offer, slot: Slot, drawable: Bools, weights: Floats, total: float) -> None:
+        self._weight = dict(zip(offer.shortlist[drawable].tolist(), weights[drawable].tolist(), strict=True))
         self._total = total
         self._explored = slot.explored
         self._drawn = offer.pool in (Pool.POPULAR, Pool.FRESH)

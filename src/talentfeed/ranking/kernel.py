@@ -55,12 +55,15 @@ class Kernel:
         for pool in native.LEARNING:
             if not 0 < preset.of(pool).shortlist <= native.MOST_LISTED:
                 raise PolicyError(f"preset {preset.name}: {pool} has more than {native.MOST_LISTED} places, or none")
+            if (among := preset.of(pool).among) is not None and among < 1:
+                raise PolicyError(f"preset {preset.name}: {pool} draws among {among}; it takes one at the least")
         if not preset.feature_noise >= 0.0:
             raise PolicyError(f"preset {preset.name}: feature_noise {preset.feature_noise}: a width is not negative")
         self.catalogue = c = native.Catalogue()
         arranged.point(c)
         for number, pool in enumerate(native.LEARNING):
             c.boards[number].size = preset.of(pool).shortlist
+            c.boards[number].among = preset.of(pool).among or native.MOST_LISTED
             if pool in boards:
                 boards[pool].point(c.boards[number])
         if learned is not None:

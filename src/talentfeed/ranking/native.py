@@ -76,6 +76,7 @@ class Board(_Struct):
         ("members", _I),
         ("n", _I),
         ("size", _I),
+        ("among", _I),
         ("only_new", _I),
         ("linear", _D * LANES),
         ("matrix", _D * LANES * LANES),

@@ -18,6 +18,7 @@ class PoolWeights:
 
     size: int | None  # places on the shortlist; None: the pool draws from all candidates
     overdraw: int = 1  # the shortlist is this many times `size`
+    among: int | None = None  # a draw is among so many of the best that may stand; None: among all of the shortlist
     alpha: float = 0.0
     beta: float = 0.0
     engagement: float = 0.0
@@ -99,9 +100,9 @@ _CLASSIC = Preset(
 
 _LEARNED = Preset(
     name="learned",
-    popular=PoolWeights(size=12, overdraw=2, alpha=0.03),
+    popular=PoolWeights(size=128, among=12, alpha=0.03),
     affinity=PoolWeights(size=170, alpha=0.03),
-    fresh=PoolWeights(size=12, overdraw=2, alpha=0.03),
+    fresh=PoolWeights(size=128, among=12, alpha=0.03),
     flow=_CLASSIC.flow,
     explore=PoolWeights(size=None),
     feature_noise=0.3,

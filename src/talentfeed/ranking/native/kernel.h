@@ -72,6 +72,7 @@ typedef struct {
     int64_t members;     /* candidates while `since` holds: they stand first */
     int64_t n;           /* all that may ever be candidates, then too */
     int64_t size;    /* places on the shortlist */
+    int64_t among;   /* of the best that may stand, a draw is among so many */
     int64_t only_new;
     double linear[LANES]; /* theta, and what the pool adds to similarity and match */
     double matrix[LANES][LANES];
@@ -121,7 +122,7 @@ typedef struct {
     double feature_noise, flow_noise, flow_recency, epsilon;
     int64_t flow_size;
     int64_t first; /* videos of the best bounds that are looked at before anything else is thought of */
-    Board boards[N_LEARNING]; /* under `learned` their sizes alone */
+    Board boards[N_LEARNING]; /* under `learned` `size` and `among` alone */
     Learned learned;
 } Catalogue;
 

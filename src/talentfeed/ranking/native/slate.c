@@ -300,7 +300,8 @@ static int ladder(int planned, int kind, int pools[3]) {
     return planned == EXPLORE ? 0 : (pools[0] = planned, 1);
 }
 
-/* A draw from a shortlist: affinity and flow give their best, popular in proportion to max(score, 0), fresh uniformly.
+/* A draw from a shortlist: affinity and flow give their best, popular in proportion to max(score, 0), fresh uniformly,
+ * among the first `among` of the list that are admissible.
  * `row`: as an argument the row whose probability is wanted, or -1; then the row drawn, or -1 where nothing of the list
  * is admissible. */
 static double draw(const Feed *f, const Rules *r, int kind, int pool, double chance, int32_t *row) {
@@ -322,6 +323,7 @@ static double draw(const Feed *f, const Rules *r, int kind, int pool, double cha
         in[i] = (uint8_t)admits(f, r, kind, list[i].row);
         some += in[i];
         if (in[i] && pool == POPULAR && list[i].score > 0.0) total += list[i].score;
+        if (some == f->c->boards[pool].among) n = i + 1;
     }
     if (!some) return 0.0;
     int weighted = pool == POPULAR && total > 0.0;
