@@ -176,8 +176,11 @@ def test_a_server_that_starts_while_the_database_is_away_serves_its_last_snapsho
         server = place.start("serve", ready=(503,))
         try:
             assert place.call("POST", "/api/search/total", {"user_id": 1})[0] == 503
-            health = eventually(lambda: place.call("GET", "/health/ready")[1]["degraded"][1:])
+            health = eventually(lambda: place.call("GET", "/health/ready", **{"X-Admin-Key": "k"})[1]["degraded"][1:])
             assert "cannot connect" in health[0]["reason"]
+            [_, untold] = place.call("GET", "/health/ready")[1]["degraded"]
+            assert untold == {**health[0], "reason": "the last build failed; the log and X-Admin-Key tell why"}
+            assert place.environment["MYSQL_USER"] not in json.dumps(untold)
         finally:
             maria.start()
         eventually(lambda: place.call("GET", "/health/ready")[0] == 200)

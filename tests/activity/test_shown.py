@@ -138,6 +138,12 @@ async def test_a_feed_that_cannot_be_described_is_counted_and_the_others_are_kep
     assert (log.kept, log.lost) == (1, 1)
 
 
+async def test_a_feed_that_shows_nothing_is_no_loss(redis: Redis, log: ShownLog, ranker: Ranker) -> None:
+    await log.keep([msgspec.structs.replace(served(ranker, 1), items=[])])
+    assert (log.kept, log.lost) == (0, 0)
+    assert await redis.zcard(impressions.WAITING) == 0
+
+
 async def test_what_a_client_reports_is_told_once_with_the_time_it_came(redis: Redis, log: ShownLog) -> None:
     recorder = Recorder(redis, outbox=Outbox(capacity=10), shown=log)
     view = reported(USER, "a", event_type="video_view", watch_ratio=0.5, feed_id="f" * 32)

@@ -70,6 +70,26 @@ def test_behind_a_proxy_clients_are_those_that_it_names(make_service: ServiceMak
         assert refused(client, {"X-Forwarded-For": "198.51.100.9, 203.0.113.8"}, calls=1) == 0
 
 
+def test_keys_are_not_tried_out_at_a_probe_either(make_service: ServiceMaker) -> None:
+    with TestClient(create_app(make_service(small_catalogue(), rate_limit_per_minute=6))) as client:
+        found = [client.get("/health/ready", headers={"X-Admin-Key": str(n)}).status_code for n in range(20)]
+        assert found.count(429) >= 10
+        assert client.get("/health/ready").status_code == 200
+
+
+def test_who_has_a_whole_network_of_addresses_is_one_client(make_service: ServiceMaker) -> None:
+    service = make_service(small_catalogue(), rate_limit_per_minute=6, rate_limit_header="X-Forwarded-For")
+    with TestClient(create_app(service)) as client:
+
+        def statuses(*addresses: str) -> list[int]:
+            asked = [{"X-Forwarded-For": address} for address in addresses]
+            return [client.post("/api/search/total", json={"user_id": 1}, headers=one).status_code for one in asked]
+
+        assert statuses(*(f"2001:db8:1:2::{n:x}" for n in range(20))).count(429) >= 10
+        assert statuses("2001:db8:1:3::1", "not:an:address", "fe80::1%eth0") == [200, 200, 200]
+        assert statuses(*(f"::ffff:203.0.113.{n}" for n in range(20))) == [200] * 20
+
+
 def test_without_redis_nobody_is_refused_and_it_says_so(wired: WiredMaker, backend: Backend) -> None:
     with TestClient(create_app(wired(rate_limit_per_minute=6))) as client:
         with backend.away():

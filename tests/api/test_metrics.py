@@ -97,6 +97,14 @@ def test_what_is_promised_of_feeds_is_judged_on_some_of_them(client: TestClient)
     assert values(text, "talentfeed_quality_skill_diversity_sum")[""] / 2 >= 0.6
 
 
+def test_a_feed_that_is_shorter_than_asked_is_counted_by_its_endpoint(client: TestClient) -> None:
+    ids = client.post("/api/search/flow", json={"user_id": 1, "size": 100}).json()["body"]["challenge_ids"]
+    text = client.get("/metrics").text
+    assert len(ids) < 100
+    short = {'endpoint="total"': 0, 'endpoint="discover"': 0, 'endpoint="flow"': 1}
+    assert values(text, "talentfeed_feed_short_total") == short
+
+
 def test_the_loop_is_watched(client: TestClient) -> None:
     until = time.monotonic() + 60
     while values(client.get("/metrics").text, "talentfeed_loop_lag_seconds_count")[""] < 2:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -136,6 +137,27 @@ def test_a_pod_whose_feeds_do_not_come_out_is_not_ready(
         assert "ranking fails" in response.json()["degraded"][-1]["reason"]
         assert client.get("/health/live").status_code == 200
         assert "talentfeed_ready 0.0" in client.get("/metrics").text
+
+
+def test_why_a_part_is_degraded_is_told_to_operators_alone(
+    client: TestClient, service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "mysql://reader@db.example.org:3306/talentpitch: it refuses this account"
+    parts = {"redis": "TimeoutError"} | dict.fromkeys(("build", "snapshot", "fetch"), secret)
+    degraded = [{"part": part, "reason": reason, "since": 1.0} for part, reason in parts.items()]
+
+    async def health() -> dict[str, Any]:
+        return {"status": "degraded", "degraded": degraded}
+
+    monkeypatch.setattr(service, "health", health)
+    told = client.get("/health/ready").json()["degraded"]
+    assert [one["part"] for one in told] == list(parts)
+    assert told[0] == degraded[0]
+    assert "example.org" not in str(told)
+    assert client.get("/health/ready", headers=admin()).json()["degraded"] == degraded
+    response = client.get("/health/ready", headers=admin("mistaken"))
+    assert response.status_code == 403
+    assert "example.org" not in response.text
 
 
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready", "/metrics"])

@@ -28,6 +28,8 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot import outcomes, store
 from talentfeed.snapshot.exchange import Exchange
 
+KEY = "operators"
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
@@ -42,6 +44,7 @@ def place(made: Place, tmp_path: Path) -> Place:
     """A copy of the demo, to be changed."""
     (tmp_path / "place").mkdir()
     other = Place(tmp_path / "place")
+    other.environment["ADMIN_API_KEY"] = KEY
     shutil.copytree(made.folder / "var", other.folder / "var")
     return other
 
@@ -140,7 +143,7 @@ def test_a_build_that_lost_too_much_is_refused_and_every_reader_of_the_folder_he
         result = place.run("build", SNAPSHOT_TOLERANCE="0.1")
         assert result.returncode == 1
         assert "where the current snapshot has 400; if that is right, build with --force" in result.stderr
-        health = eventually(lambda: place.call("GET", "/health/ready")[1]["degraded"])
+        health = eventually(lambda: place.call("GET", "/health/ready", **{"X-Admin-Key": KEY})[1]["degraded"])
         assert [(one["part"], "has 400" in one["reason"]) for one in health] == [("build", True)]
         assert 'talentfeed_snapshot_fault{part="build"} 1.0' in metrics(place)
         assert "talentfeed_reload_failures_total 1.0" in metrics(place)
@@ -201,6 +204,7 @@ def test_a_pod_without_a_database_serves_what_a_builder_publishes_on_s3(
     (tmp_path / "pod").mkdir()
     pod = Place(tmp_path / "pod")
     pod.environment |= s3.environment | {
+        "ADMIN_API_KEY": KEY,
         "SNAPSHOT_URL": f"s3://{BUCKET}/feed",
         "MYSQL_HOST": "127.0.0.1",
         "MYSQL_PORT": str(free_port()),
@@ -229,9 +233,13 @@ def test_a_pod_without_a_database_serves_what_a_builder_publishes_on_s3(
         content = files.cat_file(f"{BUCKET}/feed/{second}/users.id.npy")
         files.pipe_file(f"{BUCKET}/feed/{second}/users.id.npy", content[:-1] + b"!")
         files.pipe_file(f"{BUCKET}/feed/CURRENT", second.encode())
-        told = eventually(
-            lambda: [one for one in pod.call("GET", "/health/ready")[1]["degraded"] if one["part"] == "fetch"]
-        )
+
+        def fault(**headers: str) -> Any:
+            return [one for one in pod.call("GET", "/health/ready", **headers)[1]["degraded"] if one["part"] == "fetch"]
+
+        told = eventually(lambda: fault(**{"X-Admin-Key": KEY}))
+        untold = eventually(fault)  # of whichever worker answers
+        assert "cannot be fetched; the log and X-Admin-Key tell why" in untold[0]["reason"]
         assert "users.id.npy is not what was published" in told[0]["reason"]
         assert {pod.feed(user_id=user)["snapshot"] for user in range(1, 9)} == {first}
         eventually(lambda: 'talentfeed_snapshot_fault{worker="2",part="fetch"} 1.0' in metrics(pod))

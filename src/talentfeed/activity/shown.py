@@ -79,7 +79,9 @@ class ShownLog:
         args: list[str | bytes | int | float] = [self._drains, self._window, self.life]
         used = 0
         for feed in feeds:
-            if feed.origin is None or feed.viewer is None or not feed.items:
+            if not feed.items:
+                continue  # of what was not shown there is nothing to learn
+            if feed.origin is None or feed.viewer is None:
                 self.lost += 1
                 continue
             try:

@@ -134,7 +134,7 @@ def _middleware(service: Service, metrics: Metrics, tracing: "Tracing | None") -
     )
     limit = None
     if service.limiter is not None:
-        limit = Middleware(ClientLimit, limiter=service.limiter, header=service.settings.rate_limit_header)
+        limit = Middleware(ClientLimit, limiter=service.limiter, named_in=service.settings.rate_limit_header)
     traced = None
     if tracing is not None:
         from talentfeed.api.tracing import Traced
@@ -253,7 +253,11 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics, siblings: 
             "/health/ready",
             operations.ready_endpoint(service),
             "Can feeds be served?",
-            {200: {"model": answers.HealthAnswer}, 503: {"model": answers.HealthAnswer, "description": "Not yet"}},
+            {
+                200: {"model": answers.HealthAnswer},
+                403: {"model": answers.ErrorAnswer, "description": "X-Admin-Key was shown, and is wrong"},
+                503: {"model": answers.HealthAnswer, "description": "Not yet"},
+            },
         ),
         (
             "/metrics",

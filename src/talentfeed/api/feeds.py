@@ -80,7 +80,7 @@ def feed_endpoint(
         text = shape(snapshot, slate, session, bodies, endpoint=endpoint, feed_id=feed_id)
         metrics.stages(asked, answered, known, ranked, recorded, clock())
         metrics.feed_seconds[endpoint].observe(ranked - answered)
-        metrics.feed(slate, size=query.size, snapshot=snapshot, now=now)
+        metrics.feed(slate, endpoint=endpoint, size=query.size, snapshot=snapshot, now=now)
         if session.degraded:
             metrics.degraded.inc()
         return Response(text, media_type="application/json")

@@ -67,7 +67,8 @@ class Metrics:
         self._removed = door.counts(
             "talentfeed_feed_removed", "Candidates that a filter took out before ranking, by reason", "reason"
         )
-        self._short = door.counts("talentfeed_feed_short", "Feeds shorter than asked: nothing was left")()
+        short = door.counts("talentfeed_feed_short", "Feeds shorter than asked: nothing was left", "endpoint")
+        self._short = {name: short(name) for name in self.feed_seconds}
         self.degraded = door.counts(
             "talentfeed_feed_degraded", "Feeds ranked without their session: Redis did not answer"
         )()
@@ -91,7 +92,7 @@ class Metrics:
             spread = self._requests[path, status] = self._requests_of(path, str(status))
         spread.observe(seconds)
 
-    def feed(self, slate: Slate, *, size: int, snapshot: Snapshot, now: float) -> None:
+    def feed(self, slate: Slate, *, endpoint: str, size: int, snapshot: Snapshot, now: float) -> None:
         """One feed has been ranked, as of `now`."""
         items = self._items
         for _, _, pool, planned, _, explored, _ in slate.slots:
@@ -105,7 +106,7 @@ class Metrics:
         for reason, count in slate.removed.items():
             self._removed(reason).value += count
         if len(slate.slots) < size:
-            self._short.inc()
+            self._short[endpoint].inc()
         self._judge.perhaps(slate, snapshot, now)
 
     def stages(self, *at: float) -> None:

@@ -27,6 +27,13 @@ ADMIN_HEADER = "X-Admin-Key"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+_UNTOLD = {  # to who shows no admin key: the reasons may name hosts, accounts and folders
+    "build": "the last build failed",
+    "snapshot": "what is published is refused",
+    "fetch": "what is published cannot be fetched",
+}
+
+
 def require_admin(request: Request, settings: Settings) -> None:
     """Let through who shows one of the configured keys. Raises RefusedError 401 or 403.
 
@@ -102,10 +109,15 @@ async def live(_: Request) -> Response:
 
 
 def ready_endpoint(service: Service) -> Handler:
-    """200 while feeds come out, be it degraded; 503 while none does."""
+    """200 while feeds come out, be it degraded; 503 while none does. Who shows an admin key is told the reasons."""
 
-    async def ready(_: Request) -> Response:
+    async def ready(request: Request) -> Response:
+        told = bool(request.headers.get(ADMIN_HEADER))
+        if told:
+            require_admin(request, service.settings)
         health = await service.health()
+        if not told:
+            health = {**health, "degraded": [_untold(fault) for fault in health["degraded"]]}
         wrong = trouble(service)
         if wrong is None:
             return _json(health)
@@ -115,6 +127,11 @@ def ready_endpoint(service: Service) -> Handler:
         return _json(health, HTTPStatus.SERVICE_UNAVAILABLE)
 
     return ready
+
+
+def _untold(fault: dict[str, Any]) -> dict[str, Any]:
+    kind = _UNTOLD.get(fault["part"])
+    return fault if kind is None else {**fault, "reason": f"{kind}; the log and {ADMIN_HEADER} tell why"}
 
 
 def metrics_endpoint(metrics: Metrics, siblings: Siblings | None) -> Handler:
