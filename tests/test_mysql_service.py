@@ -14,6 +14,7 @@ from tests.test_commands import Place, stop
 
 from talentfeed.demo.generate import generate
 
+MIGRATING = (Path(__file__).parents[1] / "docs/migrating.md").read_text(encoding="utf-8")
 READER, WRITER = ("tf_reader", "re@der/pw"), ("tf_writer", "wr:iter%pw")
 
 
@@ -110,6 +111,53 @@ def test_check_says_what_is_wrong_and_the_way_out_and_nothing_secret(place: Plac
     assert "check MYSQL_USER and MYSQL_PASSWORD" in wrong.stdout
     assert "check REDIS_HOST, REDIS_PORT" in wrong.stdout
     assert maria.execute("SELECT COUNT(*) FROM activity_log", database="talentpitch") == before
+
+
+def test_a_shadow_run_leaves_the_platforms_table_alone_until_it_is_switched(place: Place, maria: MariaServer) -> None:
+    """As docs/migrating.md has it, word by word."""
+    steps = MIGRATING.split("```sql\n")[1].split("```")[0]
+    for statement in steps.replace("feed_writer", WRITER[0]).split(";")[:-1]:
+        maria.execute(statement)
+
+    def make_ledger(schema: str) -> None:
+        maria.execute(place.run("ledger").stdout, database=schema)
+        maria.execute(f"GRANT SELECT, INSERT, DELETE ON {schema}.talentfeed_ledger TO '{WRITER[0]}'@'%'")
+
+    def rows(schema: str) -> int:
+        return int(maria.execute(f"SELECT COUNT(*) FROM {schema}.activity_log")[0][0])  # noqa: S608
+
+    before = rows("talentpitch")
+    shadow = {"MYSQL_WRITE_DB": "talentfeed_shadow", "POLICY_MODE": "static"}
+    wrong = place.run("check", **shadow)
+    assert (
+        "GRANT SELECT ON `talentfeed_shadow`.`talentfeed_ledger`" in wrong.stdout or "ledger --create" in wrong.stdout
+    )
+    make_ledger("talentfeed_shadow")
+    assert place.run("check", **shadow).returncode == 0
+    assert place.run("build", **shadow).returncode == 0
+    place.environment |= shadow
+    server = place.start("serve")
+    try:
+        assert len(place.feed(user_id=7)["mix_ids"]) == 24
+        eventually(lambda: rows("talentfeed_shadow") == 25)
+    finally:
+        stop(server)
+    assert rows("talentpitch") == before
+
+    flushed = place.run("flush")
+    assert json.loads(flushed.stdout.splitlines()[-1])["error"] is None
+    del place.environment["MYSQL_WRITE_DB"]
+    place.environment["REDIS_DB"] = "2"
+    make_ledger("talentpitch")
+    assert place.run("check").returncode == 0
+    server = place.start("serve")
+    try:
+        place.feed(user_id=7)
+        eventually(lambda: rows("talentpitch") == before + 25)
+    finally:
+        stop(server)
+    assert rows("talentfeed_shadow") == 25
+    maria.execute("DROP TABLE talentfeed_ledger", database="talentpitch")
 
 
 @pytest.mark.usefixtures("ledger")

@@ -93,7 +93,11 @@ def reading_account(settings: Settings, bastion: Any = None) -> Any:
 def writing_account(settings: Settings, bastion: Any = None) -> Any:
     """The `stores.mysql.Account` that writes `activity_log` and the ledger; None: the embedded database."""
     account = reading_account(settings, bastion)
-    if account is None or settings.mysql_write_user is None:
+    if account is None:
+        return None
+    if settings.mysql_write_db is not None:
+        account = dataclasses.replace(account, database=settings.mysql_write_db)
+    if settings.mysql_write_user is None:
         return account
     return dataclasses.replace(
         account,

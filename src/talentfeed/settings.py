@@ -95,6 +95,10 @@ class Settings(BaseSettings):
         None, description="A second account for `activity_log` and the ledger; unset = MYSQL_USER."
     )
     mysql_write_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    mysql_write_db: str | None = Field(
+        None,
+        description="The schema of `activity_log` and the ledger, such as a copy's in a shadow run; unset = MYSQL_DB.",
+    )
     db_timezone: Annotated[str, BeforeValidator(_zone)] = Field(
         "UTC", description="Time zone of the database's times; MySQL's TIMESTAMP columns have none."
     )
