@@ -76,7 +76,6 @@ def test_ids_come_back_as_they_were(ids: list[int]) -> None:
     ascending = np.array(sorted(ids), np.int64)
     stored = feeds_kept.pack_ids(ascending)
     assert feeds_kept.unpack_ids(stored).tolist() == ascending.tolist()
-    assert feeds_kept.pack_few(ascending.tolist()) == stored
 
 
 @given(st.binary(max_size=60))

@@ -101,10 +101,12 @@ def read(payload: bytes | str) -> Wire:
         raise UndecodableActivityError(f"Not an activity: {error}") from error
     if not 0 <= at <= _LAST_SECOND:
         raise UndecodableActivityError(f"Not an activity: the time {found.timestamp} is outside of 1970 … 9999")
-    for value in (found.user_id, found.video_id):
-        if value is not None and not 0 <= value <= _MAX_ID:
-            raise UndecodableActivityError(f"Not an activity: id {value} is outside of 0 … 2^63-1")
-    if found.video_id is None and found.event_type != EventType.FEED_REQUEST:
+    subject = found.video_id
+    if not 0 <= found.user_id <= _MAX_ID or not 0 <= (subject or 0) <= _MAX_ID:
+        raise UndecodableActivityError(
+            f"Not an activity: an id of user {found.user_id}, item {subject} is outside of 0 … 2^63-1"
+        )
+    if subject is None and found.event_type != EventType.FEED_REQUEST:
         raise UndecodableActivityError(f"Not an activity: a {found.event_type!r} names no item")
     if found.item_type is not None and found.item_type not in KINDS:
         raise UndecodableActivityError(f"Not an activity: item_type {found.item_type!r}; known: {', '.join(KINDS)}")

@@ -5,10 +5,8 @@ changes nothing, so where all are few they all stay. They are ascending whole nu
 them take about 50 KB.
 """
 
-import struct
 import zlib
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -29,7 +27,6 @@ _DEFLATE_FROM = 1_024  # bytes: below, the head of a deflated block is not worth
 _MOST_BYTES = 64 * 1_048_576  # of an inflated record: far above any of ours
 FEW = 100  # ids that are kept whether the snapshot has them or not: looking takes longer than writing them
 _WIDTHS = (1, 2, 4, 8)  # bytes of a gap between ids
-_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}  # the same, as `struct` calls them
 _GAPS = {width: np.dtype(f"<u{width}") for width in _WIDTHS}
 
 _Event = tuple[str, int, int, float, float | None, float | None]
@@ -47,7 +44,7 @@ class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     endpoint: str
     size: int
     pattern: str
-    excluded: bytes
+    excluded: bytes | list[int]  # packed; or few, as they came
     recent_creators: Sequence[Sequence[int]]
     shown_flows: list[int]
     events: list[_Event]
@@ -63,8 +60,9 @@ _decoder = msgspec.msgpack.Decoder(_Stored)
 def encode(feed: ServedFeed, origin: Origin, items: bytes | None = None) -> bytes:
     """The record of a feed that went out. `items`: the feed's, packed, where they are at hand."""
     request, ranker = origin.request, origin.ranker
+    excluded: bytes | list[int]
     if len(request.excluded_ids) <= FEW:
-        excluded = pack_few(sorted(set(request.excluded_ids.tolist())))
+        excluded = request.excluded_ids.tolist()  # to pack so few takes longer than to send them
     else:
         excluded = pack_ids(known_ids(request.excluded_ids, ranker.snapshot.videos.id, ranker.snapshot.flows.id))
     body = _encode(
@@ -114,7 +112,7 @@ def decode(payload: bytes) -> FeedRecord:
                 endpoint=found.endpoint,
                 pattern=tuple(Pool(code) for code in found.pattern.split()),
                 size=found.size,
-                excluded_ids=unpack_ids(found.excluded),
+                excluded_ids=_excluded(found.excluded),
                 recent_creators=[tuple(place) for place in found.recent_creators],
                 shown_flows=np.array(found.shown_flows, np.int32),
             ),
@@ -124,8 +122,13 @@ def decode(payload: bytes) -> FeedRecord:
                 for (kind, item), pool, probability in zip(items, found.pools, found.probabilities, strict=True)
             ],
         )
-    except (msgspec.MsgspecError, ValueError, zlib.error) as error:
+    except (msgspec.MsgspecError, ValueError, OverflowError, zlib.error) as error:
         raise VersionGoneError(f"A feed's record cannot be read; another version wrote it: {error}") from error
+
+
+def _excluded(stored: bytes | list[int]) -> Ints:
+    """(n,) int64, ascending, each once. Raises ValueError for what is none."""
+    return unpack_ids(stored) if isinstance(stored, bytes) else np.unique(np.array(stored, np.int64))
 
 
 def _inflate(payload: bytes) -> bytes:
@@ -165,17 +168,6 @@ def pack_ids(
     gaps = ids[1:] - ids[:-1]
     width = _width(int(gaps.max(initial=0)))
     return ids[:1].astype("<i8").tobytes() + bytes([width]) + gaps.astype(_GAPS[width]).tobytes()
-
-
-def pack_few(
-    ids: Sequence[int],  # ascending, each once
-) -> bytes:
-    """As `pack_ids`: of a page's worth of ids it is done before the arrays would be made."""
-    if not ids:
-        return b""
-    gaps = [after - before for before, after in pairwise(ids)]
-    width = _width(max(gaps, default=0))
-    return struct.pack(f"<qB{len(gaps)}{_CODES[width]}", ids[0], width, *gaps)
 
 
 def _width(gap: int) -> int:

@@ -67,6 +67,8 @@ class Flusher:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.Task[Any] | None = None  # the task of `run`
         self._kept = 0.0  # monotonic time of the last `keep`
+        self._there = False  # the database took the last batch
+        self._likely = PAGE  # users of whom a batch has something
         self.failures = 0
         self.last_error: str | None = None
         self.oldest_waiting: float | None = None  # seconds, by Redis' clock
@@ -174,6 +176,7 @@ class Flusher:
 
     def _note(self, error: str) -> None:
         self.failures += 1
+        self._there = False
         if error != self.last_error:
             log.warning("Flushing stops for now; what waits stays in Redis (%s)", error)
         self.last_error = error
@@ -217,21 +220,21 @@ class Flusher:
         """Until nobody is left. While some batches are written the next is claimed, of other users, so that a user's
         rows come in the order in which things happened. After an error nothing more is claimed."""
         writing: dict[asyncio.Task[None], frozenset[int]] = {}
-        most = 1  # until one is written: of a database that is away no more need to know
         try:
             while users := await users_left():
                 self._obey_cancellation()
-                free = [user for user in users if not any(user in taken for taken in writing.values())]
+                taken: frozenset[int] = frozenset().union(*writing.values())
+                free = [user for user in users if user not in taken]
                 batch = await self._claim(free) if free else None
                 if batch is not None:
                     task = asyncio.create_task(self._writer.write(batch), name="flush")
                     task.add_done_callback(_tell)
                     writing[task] = batch.users
-                if len(writing) >= most or (writing and not free):
-                    await _one_done(writing)
-                    most = WRITERS
+                # of a database that is away no more than one batch need to know
+                if len(writing) >= (WRITERS if self._there else 1) or (writing and not free):
+                    await self._one_done(writing)
             while writing:
-                await _one_done(writing)
+                await self._one_done(writing)
         except asyncio.CancelledError:
             for task in writing:
                 task.cancel()
@@ -244,19 +247,21 @@ class Flusher:
     async def _claim(self, users: Sequence[int]) -> Batch | None:
         batch_id = await self._log.new_batch_id()
         self._ours.add(batch_id)  # before the claim: its answer may be lost
-        batch = await self._batches.claim(batch_id, users, self._size)
+        batch = await self._batches.claim(batch_id, users[: self._likely], self._size)
         if batch is None:
             self._ours.discard(batch_id)
+        full = batch is not None and len(batch.payloads) >= self._size
+        self._likely = min(2 * len(batch.users), PAGE) if batch is not None and full else PAGE
         return batch
 
-
-async def _one_done(writing: dict[asyncio.Task[None], frozenset[int]]) -> None:
-    """Wait for the next to end, and raise what it raised."""
-    done, _ = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        del writing[task]
-    for task in done:
-        task.result()
+    async def _one_done(self, writing: dict[asyncio.Task[None], frozenset[int]]) -> None:
+        """Wait for the next to end, and raise what it raised."""
+        done, _ = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            del writing[task]
+        for task in done:
+            task.result()
+        self._there = True
 
 
 def _tell(task: asyncio.Task[None]) -> None:

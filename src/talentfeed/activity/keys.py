@@ -53,8 +53,18 @@ def event(user_id: int, event_id: str) -> str:
 
 
 def batch(batch_id: str) -> str:
-    """List: activities that were claimed and are being written, oldest first. No expiry."""
+    """List: a piece of a batch, oldest first. A batch as it was claimed is in `part` instead. No expiry."""
     return f"flushing:{batch_id}"
+
+
+def parts(batch_id: str) -> str:
+    """List: the users of whom something is in a batch as it was claimed, in order. No expiry."""
+    return f"flushing:{batch_id}:users"
+
+
+def part(batch_id: str, user_id: int) -> str:
+    """List: what was claimed of a user and is being written, newest at the head. No expiry."""
+    return f"flushing:{batch_id}:{user_id}"
 
 
 def drained(recorder: str) -> str:

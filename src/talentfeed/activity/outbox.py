@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from talentfeed.activity.codec import ITEM_TYPES
 from talentfeed.activity.packed import pack
-from talentfeed.contracts import Kind, Pool, Viewer
+from talentfeed.contracts import Kind, Viewer
 from talentfeed.ranking.record import Origin
 
 ORIGIN_BYTES = 64 * 1_048_576  # that waiting feeds may hold for their records' sake: long scrolls bring long exclusions
@@ -28,7 +28,7 @@ _encoder = msgspec.json.Encoder()
 class ServedItem:
     """An item as it is recorded wherever it is served: made once, used by all feeds that it is in."""
 
-    __slots__ = ("id", "kind", "packed", "texts", "url")
+    __slots__ = ("flow", "id", "kind", "packed", "told", "url")
 
     def __init__(self, kind: Kind, id_: int, url: str) -> None:
         """`url`: of the video itself."""
@@ -36,11 +36,9 @@ class ServedItem:
         self.id = id_
         self.url = url
         self.packed = pack([(kind, id_)])
-        told = _encoder.encode(_Told(id_, ITEM_TYPES[kind], url))[1:-1]
-        # what its views say of it, by the pool that it was drawn from; then comes the probability
-        self.texts: dict[str, bytes] = {
-            pool: b',%b,"pool":"%b","probability":' % (told, pool.encode()) for pool in Pool
-        }
+        self.flow = "" if kind is Kind.VIDEO else f"{id_} "
+        told = _encoder.encode(_Told(id_, ITEM_TYPES[kind], url))[1:-1].decode()
+        self.told = f',{told},"pool":"\n'  # what a view of it says, up to the pool that it was drawn from, as a line
 
 
 class ServedFeed(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """The Lua that Redis (6 and later) runs: each script is one atomic step. Time is the server's own, never a pod's.
 
-Every key is declared in KEYS. Scripts that write may be repeated after a lost answer: each says why that is harmless.
+Every key is declared in KEYS, but for the parts of a batch, whose names follow from the batch's. Scripts that write
+may be repeated after a lost answer: each says why that is harmless.
 """
 
 from talentfeed.lua import NOW, OURS
@@ -30,9 +31,9 @@ end
 
 # KEYS: drained:{recorder}, waiting, full, then for each feed: user_activity, session, shown_flows, feed
 # ARGV: number of this drain (a recorder counts up from 1), activity TTL, session TTL, bytes kept of a session, bytes of
-#       an item, flows' life, flows kept, threshold, then for each feed: user id, its record (empty: none), its items
-#       (packed), how its views begin, what comes after their number in them, the activity of its request, n flows,
-#       n views, for each flow when and which, for each view what it has of its own
+#       an item, flows' life, flows kept, threshold, then for each feed: user id, feed id, when, its record (empty:
+#       none), its items (packed), its flows (with spaces), what all its activities say, and what each view says for
+#       itself: of its item (by lines), its pool and its probability (both with commas)
 # Repeated, however late: the number is not above the last one done, nothing happens.
 # → 1 + how many activities were refused since the key holds something else; 0 where it was done before
 # A command takes Redis about a microsecond, so they are few, and the indexes are told of all users at once.
@@ -53,11 +54,22 @@ local next, refused, users, full = 9, 0, {}, {}
 local places = {}
 for key = 4, #KEYS, 4 do
   local list, session, shown = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  local user, record, items, begin, shared, request, flows, count = unpack(ARGV, next, next + 7)
-  local first, activities = next + 8 + 2 * tonumber(flows), {request}
-  next = first + tonumber(count)
-  for place = #places, next - first - 1 do places[place + 1] = place .. '","position":' .. place .. ',' end
-  for i = first, next - 1 do activities[i - first + 2] = begin .. places[i - first + 1] .. shared .. ARGV[i] end
+  local user, id, at, record, items, flows, shared, told, pools, chances = unpack(ARGV, next, next + 9)
+  next = next + 10
+  local pool, chance = string.gmatch(pools, '[^,]+'), string.gmatch(chances, '[^,]+')
+  local begin, activities, place, from = '{"event_type":"video_view","event_id":"' .. id .. ':', {}, 0, 1
+  while from <= #told do
+    local last = string.find(told, '\\n', from, true)
+    local item, here = string.sub(told, from, last - 1), places[place]
+    from = last + 1
+    if not here then
+      here = place .. '","position":' .. place .. ','
+      places[place] = here
+    end
+    place = place + 1
+    activities[place + 1] = begin .. here .. shared .. item .. pool() .. '","probability":' .. chance() .. '}'
+  end
+  activities[1] = '{"event_type":"feed_request","event_id":"' .. id .. '","size":' .. place .. ',' .. shared .. '}'
   local length
   for i = 1, #activities, 1000 do
     length = unless_foreign('LPUSH', list, unpack(activities, i, math.min(i + 999, #activities)))
@@ -77,9 +89,13 @@ for key = 4, #KEYS, 4 do
       redis.call('EXPIRE', session, session_life)
     end
   end
-  if flows ~= '0' and unless_foreign('ZADD', shown, unpack(ARGV, first - 2 * tonumber(flows), first - 1)) then
-    redis.call('ZREMRANGEBYRANK', shown, 0, -tonumber(ARGV[7]) - 1)
-    redis.call('EXPIRE', shown, ARGV[6])
+  if #flows > 0 then
+    local scored = {}
+    for flow in string.gmatch(flows, '%d+') do scored[#scored + 1], scored[#scored + 2] = at, flow end
+    if unless_foreign('ZADD', shown, unpack(scored)) then
+      redis.call('ZREMRANGEBYRANK', shown, 0, -tonumber(ARGV[7]) - 1)
+      redis.call('EXPIRE', shown, ARGV[6])
+    end
   end
   if #record > 0 then redis.call('SET', KEYS[key + 3], record, 'EX', session_life) end
 end
@@ -227,41 +243,75 @@ return 1
 """
 )
 
+# A batch that was claimed has a part for each of its users, a list with the newest at the head as it was found: to move
+# a list's name costs nothing, to move what is in it a thousand times as much. A piece of a batch is one list, oldest
+# first. What is in either never changes, and always comes in the same order.
+_BATCH = """
+local function users(batch) return redis.call('LRANGE', batch .. ':users', 0, -1) end
+local function content(batch)
+  local all = redis.call('LRANGE', batch, 0, -1)
+  for _, user in ipairs(users(batch)) do
+    local part = redis.call('LRANGE', batch .. ':' .. user, 0, -1)
+    for i = #part, 1, -1 do all[#all + 1] = part[i] end
+  end
+  return all
+end
+local function forget(batch)
+  local names = {batch, batch .. ':users'}
+  for _, user in ipairs(users(batch)) do names[#names + 1] = batch .. ':' .. user end
+  redis.call('DEL', unpack(names))
+end
+"""
+
 # The oldest activities of some users become a batch, under a lease.
 # KEYS: waiting, full, flushing, flushing:{batch}, then user_activity of each user
 # ARGV: batch id, most activities, lease (seconds), threshold, then the user ids
-# Repeated: takes more into the same batch; the caller never repeats it and reads the batch back instead.
+# Repeated: the batch is there, nothing happens. The lease and the part's name come first: whatever fails after them,
+# nothing is in a place that nobody looks at.
 # → the activities, oldest first within each user; the users whose key holds something else: they are taken out of
 #   the indexes and have nothing waiting until the next push; of how many users, from the first on, something was taken
 CLAIM = (
     NOW
     + OURS
+    + _BATCH
     + """
-local left, taken, foreign, asked = tonumber(ARGV[2]), {}, {}, 0
+local left, asked, foreign, empty, calm = tonumber(ARGV[2]), 0, {}, {}, {}
+local batch, threshold = KEYS[4], tonumber(ARGV[4])
+if redis.call('EXISTS', batch, batch .. ':users') > 0 then return {{}, foreign, asked} end
+local function move(list, part, length)
+  if length <= left then
+    redis.call('RENAME', list, part)
+    redis.call('PERSIST', part)
+    return length
+  end
+  local oldest = redis.call('LRANGE', list, -left, -1)
+  for first = 1, #oldest, 1000 do
+    redis.call('RPUSH', part, unpack(oldest, first, math.min(first + 999, #oldest)))
+  end
+  redis.call('LTRIM', list, 0, -left - 1)
+  return left
+end
 for i = 5, #KEYS do
   if left <= 0 then break end
   asked = asked + 1
-  local user, list = ARGV[i], KEYS[i]
-  if not ours(list, 'list') then
-    foreign[#foreign + 1] = user
-    redis.call('ZREM', KEYS[1], user)
-    redis.call('SREM', KEYS[2], user)
+  local user, list, length = ARGV[i], KEYS[i], 0
+  if ours(list, 'list') then
+    length = redis.call('LLEN', list)
   else
-    local oldest = redis.call('LRANGE', list, -left, -1)
-    for j = #oldest, 1, -1 do taken[#taken + 1] = oldest[j] end
-    if #oldest > 0 then redis.call('LTRIM', list, 0, -#oldest - 1) end
-    left = left - #oldest
-    local remaining = redis.call('LLEN', list)
-    if remaining == 0 then redis.call('ZREM', KEYS[1], user) end
-    if remaining < tonumber(ARGV[4]) then redis.call('SREM', KEYS[2], user) end
+    foreign[#foreign + 1] = user
   end
+  if length > 0 then
+    if left == tonumber(ARGV[2]) then redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), ARGV[1]) end
+    redis.call('RPUSH', batch .. ':users', user)
+    local moved = move(list, batch .. ':' .. user, length)
+    length, left = length - moved, left - moved
+  end
+  if length == 0 then empty[#empty + 1] = user end
+  if length < threshold then calm[#calm + 1] = user end
 end
-if #taken == 0 then return {taken, foreign, asked} end
-for first = 1, #taken, 1000 do
-  redis.call('RPUSH', KEYS[4], unpack(taken, first, math.min(first + 999, #taken)))
-end
-redis.call('ZADD', KEYS[3], now + tonumber(ARGV[3]), ARGV[1])
-return {taken, foreign, asked}
+if #empty > 0 then redis.call('ZREM', KEYS[1], unpack(empty)) end
+if #calm > 0 then redis.call('SREM', KEYS[2], unpack(calm)) end
+return {content(batch), foreign, asked}
 """
 )
 
@@ -283,11 +333,12 @@ return over
 # → its activities; none where it is done, or somebody else's now
 TAKE_OVER = (
     NOW
+    + _BATCH
     + """
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local left = lease and tonumber(lease) - now
 if not left or (ARGV[3] ~= '1' and left > 0 and left <= ARGV[2] + 1) then return {} end
-local all = redis.call('LRANGE', KEYS[2], 0, -1)
+local all = content(KEYS[2])
 if #all == 0 then redis.call('ZREM', KEYS[1], ARGV[1])
 else redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1]) end
 return all
@@ -295,10 +346,13 @@ return all
 )
 
 # KEYS: flushing, flushing:{batch}. ARGV: batch id. Repeated: nothing is left to drop.
-DROP = """
-redis.call('DEL', KEYS[2])
+DROP = (
+    _BATCH
+    + """
+forget(KEYS[2])
 return redis.call('ZREM', KEYS[1], ARGV[1])
 """
+)
 
 # A refused batch goes on in pieces, each a batch of its own under a lease.
 # KEYS: flushing, flushing:{batch}, then flushing:{piece} of each piece
@@ -306,9 +360,10 @@ return redis.call('ZREM', KEYS[1], ARGV[1])
 # Repeated: the batch is gone, nothing happens; whoever came first has cut it. → 1 if cut now
 SPLIT = (
     NOW
+    + _BATCH
     + """
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-local all = redis.call('LRANGE', KEYS[2], 0, -1)
+local all = content(KEYS[2])
 local arg = 3
 for key = 3, #KEYS do
   local n = tonumber(ARGV[arg + 1])
@@ -316,19 +371,22 @@ for key = 3, #KEYS do
   redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[arg])
   arg = arg + 2 + n
 end
-redis.call('DEL', KEYS[2])
+forget(KEYS[2])
 redis.call('ZREM', KEYS[1], ARGV[1])
 return 1
 """
 )
 
 # KEYS: flushing, flushing:{batch}, quarantined. ARGV: batch id, the entry. Repeated: the batch is gone. → 1 if done now
-QUARANTINE = """
+QUARANTINE = (
+    _BATCH
+    + """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('DEL', KEYS[2])
 redis.call('RPUSH', KEYS[3], ARGV[2])
+forget(KEYS[2])
 return 1
 """
+)
 
 # An operator has mended what was wrong: an activity that was set aside waits again, like a client's, without expiry.
 # KEYS: quarantined, waiting, full, user_activity. ARGV: the entry, user id, the activity, threshold

@@ -2,13 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from itertools import chain, repeat
 
 import msgspec
 
 from talentfeed.activity import codec, feeds_kept, keys, packed
 from talentfeed.activity.outbox import ServedFeed
-from talentfeed.contracts import Kind
 
 log = logging.getLogger(__name__)
 
@@ -34,26 +32,33 @@ class Drains:
             threshold,
         )
 
-    def __call__(self, number: int, feeds: Sequence[ServedFeed]) -> tuple[list[str], list[str | bytes | int | float]]:
+    def __call__(self, number: int, feeds: Sequence[ServedFeed]) -> tuple[list[str], list[str | bytes | int]]:
         """→ keys and arguments of the drain with this number."""
         names = [self._drained, keys.WAITING, keys.FULL]
-        args: list[str | bytes | int | float] = [number, *self._settings]
+        args: list[str | bytes | int] = [number, *self._settings]
         for feed in feeds:
+            items = feed.items
+            if not len(items) == len(feed.pools) == len(feed.probabilities):
+                raise ValueError(f"Feed {feed.feed_id} has not a pool and a probability an item")
             names += (
                 keys.user_activity(feed.user_id),
                 keys.session(feed.user_id, feed.session_id),
                 keys.shown_flows(feed.user_id),
                 keys.feed(feed.feed_id),
             )
-            flows = [item.id for item in feed.items if item.kind is Kind.FLOW]
-            items = b"".join([item.packed for item in feed.items])
-            begin, shared, request, views = activities(feed)
-            args += (feed.user_id, _record(feed, items), items, begin, shared, request, len(flows), len(views))
-            if flows:
-                at = repr(feed.at)  # once: the client would do it for each
-                for flow in flows:
-                    args += (at, flow)
-            args += views
+            packs = b"".join([item.packed for item in items])
+            args += (
+                feed.user_id,
+                feed.feed_id,
+                repr(feed.at),
+                _record(feed, packs),
+                packs,
+                "".join([item.flow for item in items]),
+                _shared(feed),
+                "".join([item.told for item in items]),
+                ",".join(feed.pools),
+                _encode(feed.probabilities)[1:-1],
+            )
         return names, args
 
 
@@ -68,23 +73,15 @@ def _record(feed: ServedFeed, items: bytes) -> bytes:
         return b""
 
 
-def activities(feed: ServedFeed) -> tuple[bytes, bytes, bytes, list[bytes]]:
-    """One `feed_request` and one `video_view` an item, as JSON, in parts: how a view begins, up to its number; what
-    comes after the number in all of them; the request, whole; what each view has of its own.
+def _shared(feed: ServedFeed) -> bytes:
+    """What all activities of a feed say, as JSON without its braces.
 
-    Most of what is ever stored are these views, and most of a view is in all views of its feed. To write them out here
-    takes longer, and twice the bytes on the way.
+    Most of what is ever stored are views, and most of a view is in all views of its feed: the script writes them out.
+    To do it here takes longer, and twice the bytes on the way.
     """
-    shared = _encode(
+    return _encode(
         _Shared(feed.user_id, codec.timestamp(feed.at), "feed", feed.endpoint, feed.session_id, feed.feed_id)
     )[1:-1]
-    name = feed.feed_id.encode()
-    begin = b'{"event_type":"video_view","event_id":"%b:' % name
-    request = b'{"event_type":"feed_request","event_id":"%b","size":%d,%b}' % (name, len(feed.items), shared)
-    texts = [item.texts[pool] for item, pool in zip(feed.items, feed.pools, strict=True)]
-    chances = _encode(feed.probabilities)[1:-1].split(b",")
-    own = zip(texts, chances, repeat(b"}\n"), strict=False)
-    return begin, shared, request, b"".join(chain.from_iterable(own)).split(b"\n")[:-1]
 
 
 class _Shared(msgspec.Struct, gc=False):

@@ -40,6 +40,7 @@ def mysql_engine(account: Account, busy_seconds: float = BUSY_SECONDS) -> AsyncE
         connect_args={**account.arguments(lock_seconds=busy_seconds), "stmt_cache_size": PREPARED},
         isolation_level="READ COMMITTED",  # an insert then locks its own row and no gap
         pool_pre_ping=True,
+        pool_reset_on_return=None,  # every transaction is ended by who began it; a second end would be a round trip
         pool_recycle=1800,
         pool_size=6,  # the flusher's writers, and who looks at the ledger beside them
         max_overflow=0,
