@@ -47,12 +47,13 @@ def assert_is_reference(snapshot: Snapshot, who: Viewer, weights: Preset, policy
     ranker = feed.prepare(snapshot, policy, weights)
     signals, videos, state = snapshot.signals, snapshot.videos, policy.bandits[Pool.AFFINITY]
     assert signals is not None
-    odds = reference.likely(signals, who.evidence.tolist())
+    plain = features_of_classic(snapshot, who, seed).tolist()
+    odds = reference.likely(signals, who.evidence.tolist(), plain)
     means = learned.posterior_means(learned.items_part(signals)[1], videos.id, policy.counts)
     x = np.array(
         [
             reference.scaled(row, value, mean)
-            for row, value, mean in zip(features_of_classic(snapshot, who, seed).tolist(), odds, means, strict=True)
+            for row, value, mean in zip(plain, odds, means, strict=True)
         ]
     ).reshape(-1, 20)
     asked = ranker.kernel.look(who, now=NOW, seed=seed)
@@ -125,6 +126,31 @@ def test_what_is_reported_now_is_evidence_before_what_the_snapshot_knows() -> No
     assert viewers.read(snapshot, 100).evidence.tolist() == [4, 5]
     assert viewers.read(snapshot, 100, events).evidence.tolist() == [5, 7, 1, 4]
     assert viewers.read(snapshot, 5, events[1:2]).evidence.tolist() == [1]
+
+
+def test_a_newcomer_is_shown_what_suits_their_profile_of_what_is_popular() -> None:
+    """Half of a catalogue of equals is about salsa."""
+    videos = [video(n, skills=["salsa"] if n % 2 else ["law"], views=50) for n in range(1, 61)]
+    people = [user(100, skills=["salsa"]), user(101, skills=["law"]), user(102)]
+    snapshot = with_signals(make_snapshot(videos, users=people), 1)
+    assert snapshot.signals is not None
+    snapshot = replace(
+        snapshot,
+        signals=replace(
+            snapshot.signals,
+            event_start=np.zeros_like(snapshot.signals.event_start),
+            event_video=snapshot.signals.event_video[:0],
+            items=np.zeros_like(snapshot.signals.items),
+        ),
+    )
+    ranker = feed.prepare(snapshot, feed.initial_policy(LEARNED), LEARNED)
+
+    def salsa(user_id: int) -> int:
+        scores = feed.video_scores(ranker, viewers.read(snapshot, user_id), NOW, 1)[Pool.AFFINITY]
+        return int((np.argsort(-scores)[:20] % 2 == 0).sum())
+
+    assert (salsa(100), salsa(101)) == (20, 0)
+    assert 0 < salsa(102) < 20
 
 
 def test_the_posterior_mean_follows_what_came_of_a_video() -> None:
@@ -283,7 +309,7 @@ def test_evidence_of_another_snapshot_is_refused() -> None:
 
 
 def test_presets_start_as_they_say() -> None:
-    weights = LearnedWeights(start={"blend": 0.5}, trust=7.0, retrieved={})
+    weights = LearnedWeights(start={"blend": 0.5}, trust=7.0, retrieved={}, profile={})
     derived = linucb.derive(learned.initial(weights))
     assert dict(zip(learned.NAMES, derived.theta, strict=True))["blend"] == pytest.approx(0.5)
     assert derived.inverse[0, 0] == pytest.approx(1 / 7)

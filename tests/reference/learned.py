@@ -11,12 +11,14 @@ from talentfeed.evidence import ITEM_SIGNALS, Signals
 LARGEST = {1: 1.5, 2: 6.0, 3: 10.0, 17: 0.3}
 
 
-def likely(signals: Signals, evidence: Sequence[int]) -> list[float]:
-    """Log-odds of each video, of a viewer's newest distinct events, newest first."""
+def likely(signals: Signals, evidence: Sequence[int], x: Sequence[Sequence[float]]) -> list[float]:
+    """Log-odds of each video, of a viewer's newest distinct events, newest first. `x`: the 18 features of each video."""
     blend, n = signals.blend, len(signals.items)
     if not evidence:
         return [
-            blend.cold_level + sum(blend.cold[name] * signals.items[row, i] for i, name in enumerate(ITEM_SIGNALS))
+            blend.cold_level
+            + sum(blend.cold[name] * signals.items[row, i] for i, name in enumerate(ITEM_SIGNALS))
+            + 2.0 * (x[row][5] + x[row][6])  # skill similarity, extended match
             for row in range(n)
         ]
     known = len(evidence) / (len(evidence) + 2.0)

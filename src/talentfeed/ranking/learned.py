@@ -90,6 +90,7 @@ class Learned:
         )
         to.confidence = known.confidence
         to.als, to.co_view = (known.blend.warm[name] for name in VIEWER_SIGNALS)
+        to.similarity, to.match = (self.weights.profile[name] for name in ("skill_similarity", "extended_match"))
         to.scale = type(to.scale)(*SCALE[list(features.MOVING)])
         to.theta = type(to.theta)(*self.derived.theta)
         for line, values in enumerate(self.root):

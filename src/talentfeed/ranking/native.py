@@ -92,7 +92,7 @@ class Learned(_Struct):
     _fields_: ClassVar = [
         *((name, _I) for name in ("on", "n_factors", "n_near")),
         *((name, _P) for name in ("factors", "gram", "warm", "cold", "apart", "near", "closeness", "fixed")),
-        *((name, _D) for name in ("confidence", "als", "co_view")),
+        *((name, _D) for name in ("confidence", "als", "co_view", "similarity", "match")),
         ("scale", _D * N_MOVING),
         ("theta", _D * N_SCALED),
         ("root", _D * N_SCALED * N_SCALED),

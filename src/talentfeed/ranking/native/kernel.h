@@ -90,6 +90,7 @@ typedef struct {
     const float *closeness;           /* theirs */
     const double *fixed;              /* (n, N_SCALED) scaled features; those of viewer and moment 0 */
     double confidence, als, co_view;  /* of a pair that was seen; the blend's weights */
+    double similarity, match;         /* the same of the profile, for viewers without events */
     double scale[N_MOVING];
     double theta[N_SCALED];
     double root[N_SCALED][N_SCALED];  /* by column: x^T A^-1 x is the square of (root x), a lower triangle */

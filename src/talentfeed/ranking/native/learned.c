@@ -105,8 +105,12 @@ INLINE void find_near(const Catalogue *c, const Request *q, Room *room) {
 /* Log-odds that the viewer likes each video, into `room->likely`. */
 INLINE void blend(const Catalogue *c, const Request *q, Room *room) {
     const Learned *l = &c->learned;
-    if (!q->n_evidence) {
-        memcpy(room->likely, l->cold, (size_t)c->n_videos * sizeof *room->likely);
+    if (!q->n_evidence) { /* what is popular, and what suits the profile */
+        arrange(c, q, room);
+        for (int64_t row = 0; row < c->n_videos; row++)
+            room->likely[row] = l->cold[row] + l->similarity * similarity(c->videos + row, q, room)
+                                + l->match * match(c->videos + row, room);
+        clear(c, q, room);
         return;
     }
     float folded[MOST_FACTORS] __attribute__((aligned(32)));
