@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from talentfeed.connections import Stores
-from talentfeed.snapshot.live import LiveSnapshot
+from talentfeed.snapshot.live import Fault, LiveSnapshot
 from talentfeed.stores.limits import RateLimit
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,17 @@ class Probe:
 class Health:
     """Asks the stores, and remembers since when one does not answer."""
 
-    def __init__(self, stores: Stores, live: LiveSnapshot[Any], limiter: RateLimit | None = None) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        live: LiveSnapshot[Any],
+        limiter: RateLimit | None = None,
+        *,
+        preset_fault: Callable[[], Fault | None] = lambda: None,
+    ) -> None:
+        """`preset_fault`: why another preset ranks than the chosen one."""
         self._stores = stores
+        self._preset_fault = preset_fault
         self._limiter = limiter
         self._live = live
         self.probes: dict[str, Probe] = {}  # by store
@@ -55,6 +64,7 @@ class Health:
             ("snapshot", self._live.refused),
             ("build", self._live.build_error),
             ("fetch", self._live.fetch_error),
+            ("preset", self._preset_fault()),
         ):
             if fault is not None:
                 degraded.append({"part": part, "reason": fault.reason, "since": fault.since})

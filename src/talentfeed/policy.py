@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -31,10 +32,12 @@ from talentfeed.ranking.presets import PRESETS, Preset, preset
 from talentfeed.ranking.record import FeedRecord, VersionGoneError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
+from talentfeed.snapshot.live import Fault
 from talentfeed.tasks import ended
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+WITHOUT_SIGNALS = "classic"  # the preset that ranks where a snapshot lacks what the chosen one needs
 CHECKPOINT = "policy.bin"  # beside the snapshots: what an in-process store must not lose
 
 
@@ -49,12 +52,33 @@ class Rankers:
         self._last: Ranker | None = None
         self._lock = threading.Lock()
         self.policy = initial_policy(self._preset)
+        self.fault: Fault | None = None  # why another preset ranks than the chosen one
 
     def __call__(self, snapshot: Snapshot) -> Ranker:
-        """Raises as `prepare`."""
+        """Where the snapshot has no signals for a preset that ranks by them, `classic` ranks until one has.
+
+        Raises as `prepare`.
+        """
         with self._lock:
-            self._last = prepare(snapshot, self.policy, self._preset, epsilon=self._epsilon, before=self._last)
+            chosen, policy = self._preset, self.policy
+            lacks = chosen.learned is not None and snapshot.signals is None
+            if lacks:
+                chosen = preset(WITHOUT_SIGNALS)
+                policy = initial_policy(chosen)
+            self._last = prepare(snapshot, policy, chosen, epsilon=self._epsilon, before=self._last)
+            self._tell(snapshot.manifest.version if lacks else None)
             return self._last
+
+    def _tell(self, lacking: str | None) -> None:
+        if lacking is None:
+            self.fault = None
+        elif self.fault is None:
+            reason = (
+                f"snapshot {lacking} has no signals, which the preset {self._preset.name} ranks by: {WITHOUT_SIGNALS} "
+                "ranks until `talentfeed build` has made one"
+            )
+            log.warning("%s", reason)
+            self.fault = Fault(reason, time.time())
 
 
 class Learning:
@@ -87,6 +111,11 @@ class Learning:
     async def ask(self, work: Callable[[Policies], Awaitable[Result]]) -> Result:
         """Look at, or change, the policy. Raises StoreUnavailableError, PolicyError."""
         return await _asked(self._policies, work)
+
+    @property
+    def preset_fault(self) -> Fault | None:
+        """Why another preset ranks than the chosen one."""
+        return self._rankers.fault
 
     def _adopt(self, policy: Policy) -> None:
         former, self._rankers.policy = self._rankers.policy, policy
@@ -220,7 +249,11 @@ async def compare(
     )
     skipped = dict(found.skipped) | ({"cannot be read": unreadable} if unreadable else {})
     judged = {name: dataclasses.asdict(one) for name, one in found.policies.items()}
-    return {"feeds": found.feeds, "skipped": skipped, "seed": seed, "policies": judged}
+    more = {
+        name: {estimate: dataclasses.asdict(value) for estimate, value in one.items()}
+        for name, one in found.differences.items()
+    }
+    return {"feeds": found.feeds, "skipped": skipped, "seed": seed, "policies": judged, "differences": more}
 
 
 def _served(stored: Sequence[bytes]) -> tuple[list[comparing.Served], int]:

@@ -84,7 +84,7 @@ class Service:
         self.as_of = as_of
         self._tasks: list[asyncio.Task[None]] = []
         self.limiter = make_limiter(settings, stores)
-        self._health = Health(stores, live, self.limiter)
+        self._health = Health(stores, live, self.limiter, preset_fault=lambda: learning.preset_fault)
         self.backlog: Backlog | None = None
         self._stopping_since: float | None = None  # monotonic
 

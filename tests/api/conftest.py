@@ -42,6 +42,7 @@ from talentfeed.wiring import Service, make_replayer, wire
 
 ADMIN_KEYS = ("first-admin-key", "second-admin-key")
 MEDIA = "https://media.example.org"
+CLASSIC = preset("classic")  # the catalogues here have no signals
 SKILLS = [f"skill {number}" for number in range(40)]
 
 
@@ -101,7 +102,7 @@ def with_bodies(snapshot: Snapshot, resumes: Sequence[bytes], challenges: Sequen
 
 
 def ranker_of(snapshot: Snapshot) -> Ranker:
-    return prepare(snapshot, initial_policy(), preset("classic"), epsilon=0.02)
+    return prepare(snapshot, initial_policy(), CLASSIC, epsilon=0.02)
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,9 @@ ServiceMaker = Callable[..., LocalService]
 def local_service(
     folder: Path, snapshot: Snapshot | None, *, admin_keys: Sequence[str] = ADMIN_KEYS, **more: Any
 ) -> LocalService:
-    """A service on a new database in this folder; keyword arguments are settings."""
+    """A service on a new database in this folder, of the preset classic; keyword arguments are settings."""
     folder.mkdir(exist_ok=True)
+    more = {"preset": CLASSIC.name, **more}
     keys = [SecretStr(key) for key in admin_keys]
     settings = Settings(_env_file=None, data_dir=folder, admin_api_key=keys, **more)  # type: ignore[call-arg]
     with sqlite3.connect(settings.embedded_database) as connection:
@@ -244,7 +246,7 @@ WiredMaker = Callable[..., Service]
 
 @pytest.fixture
 def wired(tmp_path: Path, backend: Backend) -> WiredMaker:
-    """Makes the service as the process makes it, on a published snapshot."""
+    """Makes the service as the process makes it, on a published snapshot without signals; the preset is classic."""
 
     def make(**more: Any) -> Service:
         where = {"redis_host": "127.0.0.1", "redis_port": backend.real.port} if backend.real is not None else {}
@@ -252,7 +254,7 @@ def wired(tmp_path: Path, backend: Backend) -> WiredMaker:
             _env_file=None,  # type: ignore[call-arg]
             data_dir=tmp_path,
             admin_api_key=[SecretStr(key) for key in ADMIN_KEYS],
-            **{**where, **more},
+            **{"preset": CLASSIC.name, **where, **more},
         )
         if not settings.embedded_database.exists():
             with sqlite3.connect(settings.embedded_database) as connection:

@@ -95,6 +95,7 @@ def test_what_people_do_becomes_the_policy_that_ranks_and_outlives_the_process(w
         compared = post(client, "/api/admin/policy/compare", {"policies": ["logged", "epsilon=0.5"], "feeds": 20})
         assert compared["feeds"] == 8
         assert compared["policies"]["logged"]["mean_weight"] == pytest.approx(1.0)
+        assert set(compared["differences"]) == {"epsilon=0.5"}
         assert compared["policies"]["logged"]["logged"]["value"] == pytest.approx(found["reward"] / total)
         last = until_learned(client, total + len(feed["items"]))["learned"]
     asyncio.run(forget_all())

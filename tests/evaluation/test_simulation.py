@@ -7,6 +7,7 @@ import pytest
 from tests.ranking.factory import NOW, make_snapshot, video
 
 from talentfeed.contracts import NO_DATE, Floats, Ints, Policy, Pool
+from talentfeed.errors import LeakError
 from talentfeed.evaluation import simulation
 from talentfeed.evaluation.kernel_player import REFRESH, KernelPlayer
 from talentfeed.evaluation.simulation import Game, Played, explored, outcome, play
@@ -95,7 +96,7 @@ def learned(popularity: Floats, seen: list[Policy] | None = None) -> KernelPlaye
         initial_policy(chosen),
         users=np.arange(1, USERS + 1),
         videos=np.arange(1, VIDEOS + 1),
-        pool=Pool.AFFINITY,
+        pattern=(Pool.AFFINITY,),
         now=NOW,
         seed=1,
     )
@@ -138,7 +139,7 @@ def test_the_classic_kernel_learns_in_play_from_features_as_served() -> None:
         initial_policy(),
         users=np.arange(1, 4),
         videos=np.arange(1, 61),
-        pool=Pool.AFFINITY,
+        pattern=(Pool.AFFINITY,),
         now=NOW,
         seed=1,
     )
@@ -152,6 +153,43 @@ def test_the_classic_kernel_learns_in_play_from_features_as_served() -> None:
     after = player.scores(0, 0)
     odd = np.arange(60) % 2 == 0
     assert (after - before)[odd][15:].mean() > (after - before)[~odd][15:].mean()
+
+
+def test_the_product_is_served_under_its_rules_and_each_pool_teaches_its_bandit() -> None:
+    """120 videos, of which the block has 60: the others are never shown. No creators, all old: rule 5 gives way."""
+    known = make_snapshot(
+        videos=[
+            video(n, creator=None, skills=[f"skill {n % 50}"], age_days=90.0, views=30, rating_count=3)
+            for n in range(1, 121)
+        ]
+    )
+    policies: list[Policy] = []
+
+    def prepared(policy: Policy, before: Ranker | None) -> Ranker:
+        policies.append(policy)
+        return prepare(known, policy, preset("classic"), before=before)
+
+    def make(seed: int) -> KernelPlayer:
+        pattern = (Pool.POPULAR, Pool.AFFINITY, Pool.FRESH, Pool.FLOW)
+        ids = np.arange(2, 122, 2)
+        return KernelPlayer(prepared, initial_policy(), users=ids, videos=ids, pattern=pattern, now=NOW, seed=seed)
+
+    likes = np.random.default_rng(1).random((60, 60)) < 0.5
+    played = play(Game(likes=likes, epsilon=0.02), make, 1, explores=True, pages=True)
+    assert played.rewards.mean() == pytest.approx(0.5, abs=0.1)
+    rewards = {pool: state.rewards for pool, state in policies[-1].bandits.items()}
+    assert rewards[Pool.AFFINITY] > rewards[Pool.POPULAR] > 0  # a place for flows falls through to affinity
+    places = 24 * REFRESH * (len(policies) - 1)
+    assert rewards[Pool.POPULAR] + rewards[Pool.AFFINITY] < places + 2 * rewards[Pool.FRESH]
+
+
+def test_a_page_with_what_was_shown_before_is_a_leak() -> None:
+    class Again(simulation.Random):
+        def page(self, _user: int, _turn: int, _shown: Ints, /) -> Ints:
+            return np.arange(24)
+
+    with pytest.raises(LeakError, match="was shown"):
+        play(block(), lambda _: Again(VIDEOS, 0), 1, explores=False, pages=True)
 
 
 def test_a_slot_is_drawn_uniformly_by_its_share_and_never_twice() -> None:

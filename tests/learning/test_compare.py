@@ -92,6 +92,15 @@ def test_changes_of_weights_and_patterns_are_judged_on_the_same_places(log: list
     assert found.feeds == len(log)
     assert set(found.policies) == set(names)
     assert len({one.rows for one in found.policies.values()}) == 1
+    assert set(found.differences) == set(names[1:])
+    for name, difference in found.differences.items():
+        assert set(difference) == {"ips", "snips", "dr"}
+        for estimate, one in difference.items():
+            first, other = (found.policies[policy].estimates[estimate].value for policy in ("logged", name))
+            assert one.value == pytest.approx(other - first)
+            assert one.low <= one.value <= one.high
+    same = found.differences["preset=classic"]["ips"]
+    assert [same.low, same.high] == pytest.approx([0.0, 0.0], abs=1e-9)
     assert found.policies["affinity.match=0"].effective_rows < found.policies["logged"].effective_rows
     assert found.policies["preset=classic"].estimates["ips"].value == pytest.approx(
         found.policies["logged"].estimates["ips"].value

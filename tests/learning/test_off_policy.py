@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from talentfeed.contracts import Floats
 from talentfeed.errors import LogError
-from talentfeed.learning.off_policy import Choices, Estimate, judge
+from talentfeed.learning.off_policy import Choices, Estimate, differences, judge
 
 
 def normalised(weights: list[int]) -> Floats:
@@ -145,6 +145,48 @@ def test_rows_of_one_feed_are_resampled_together() -> None:
 
     assert together.estimates["ips"].value == pytest.approx(alone.estimates["ips"].value)
     assert width(together.estimates["ips"]) == pytest.approx(24**0.5 * width(alone.estimates["ips"]), rel=0.25)
+
+
+def test_a_policy_earns_nothing_more_than_itself() -> None:
+    log = drawn(300, 1, normalised([1, 2]), normalised([2, 1]), np.array([0.2, 0.7]))
+    for found in differences(log, log).values():
+        assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_what_two_policies_share_is_not_in_the_interval_of_their_difference() -> None:
+    """Whole feeds of 24 are liked or not, which moves both alike; every hundredth choice is a little more likely."""
+    rng = np.random.default_rng(2)
+    feed = np.repeat(np.arange(60), 24)
+    reward = np.clip(np.repeat(rng.random(60), 24) + 0.1 * rng.normal(size=1440), 0.0, 1.0)
+    log = Choices(reward=reward, logged=np.full(1440, 0.5), target=np.full(1440, 0.5), feed=feed)
+    other = replace(log, target=np.where(np.arange(1440) % 100 == 0, 0.55, 0.5))
+    found = differences(log, other)
+    for name in ("ips", "snips"):
+        one, two = judge(log).estimates[name], judge(other).estimates[name]
+        assert found[name].value == pytest.approx(two.value - one.value)
+        assert found[name].high - found[name].low < 0.1 * (one.high - one.low)
+    assert found["ips"].low > 0.0
+
+
+def test_ninety_five_in_a_hundred_intervals_of_a_difference_hold_the_truth() -> None:
+    logging, worth = normalised([2, 1, 1]), np.array([0.2, 0.5, 0.7])
+    one, two = normalised([1, 1, 2]), normalised([1, 2, 1])
+    held = dict.fromkeys(("ips", "snips"), 0)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        action = rng.choice(3, 300, p=logging)
+        reward = (rng.random(300) < worth[action]).astype(np.float64)
+        logs = [Choices(reward=reward, logged=logging[action], target=target[action]) for target in (one, two)]
+        found = differences(*logs, seed=seed, resamples=200)
+        for name in held:
+            held[name] += found[name].low <= (two - one) @ worth <= found[name].high
+    assert all(178 <= count <= 199 for count in held.values()), held
+
+
+def test_two_policies_are_compared_on_the_same_rows_alone() -> None:
+    log = drawn(30, 1, normalised([1, 2]), normalised([2, 1]), np.array([0.2, 0.7]))
+    with pytest.raises(LogError, match="the same rows"):
+        differences(log, replace(log, reward=1.0 - log.reward))
 
 
 def test_many_rows_are_resampled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def signals() -> Signals:
 
 
 def blended(signals: Signals, weights: Blend, seen: Ints) -> Floats:
-    return np.array(reference.likely(replace(signals, blend=weights), seen.tolist()))
+    return np.array(reference.likely(replace(signals, blend=weights), seen.tolist(), np.zeros((VIDEOS, 18)).tolist()))
 
 
 def rows(*videos: int) -> Ints:

@@ -51,10 +51,7 @@ def assert_is_reference(snapshot: Snapshot, who: Viewer, weights: Preset, policy
     odds = reference.likely(signals, who.evidence.tolist(), plain)
     means = learned.posterior_means(learned.items_part(signals)[1], videos.id, policy.counts)
     x = np.array(
-        [
-            reference.scaled(row, value, mean)
-            for row, value, mean in zip(plain, odds, means, strict=True)
-        ]
+        [reference.scaled(row, value, mean) for row, value, mean in zip(plain, odds, means, strict=True)]
     ).reshape(-1, 20)
     asked = ranker.kernel.look(who, now=NOW, seed=seed)
     np.testing.assert_allclose(asked.likely(), odds, rtol=1e-5, atol=1e-5)  # factors are single

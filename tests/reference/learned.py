@@ -12,7 +12,7 @@ LARGEST = {1: 1.5, 2: 6.0, 3: 10.0, 17: 0.3}
 
 
 def likely(signals: Signals, evidence: Sequence[int], x: Sequence[Sequence[float]]) -> list[float]:
-    """Log-odds of each video, of a viewer's newest distinct events, newest first. `x`: the 18 features of each video."""
+    """Log-odds of each video, of a viewer's newest distinct events, newest first; `x`: the 18 features of each."""
     blend, n = signals.blend, len(signals.items)
     if not evidence:
         return [

@@ -101,6 +101,7 @@ class Compared(BaseModel):
     skipped: dict[str, int]
     seed: int
     policies: dict[str, Judgement]
+    differences: dict[str, dict[str, Estimate]]  # of each but the first: what it earns more than the first
 
 
 class ComparedAnswer(BaseModel):

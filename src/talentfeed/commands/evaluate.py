@@ -68,24 +68,27 @@ def evaluate(
     from talentfeed.ranking.feed import parse_pattern
     from talentfeed.snapshot import store
 
-    ranker = Rankers(settings)
+    rankers = Rankers(settings)
     if store.current(settings.snapshot_dir) is None:
         if settings.embedded_database.exists():
             embedded.build_in_child(embedded.as_of(None, settings))
         else:
             embedded.demo_data(settings, scale=None, seed=None, reset=False)
     snapshot = store.load(settings.snapshot_dir)
+    ranker = rankers(snapshot)
+    if rankers.fault is not None:
+        console.say(rankers.fault.reason)
     with console.progress() as progress:
         quality = slates.evaluate(
-            ranker(snapshot),
+            ranker,
             pattern=parse_pattern(settings.feed_pattern),
             now=snapshot.manifest.watermark if as_of is None else embedded.moment(as_of),
             feeds=feeds,
             seed=seed,
             progress=progress,
         )
-    console.show_quality(quality, slates.TARGETS, preset=settings.preset)
-    console.emit({"preset": settings.preset, "snapshot": snapshot.manifest.version, **dataclasses.asdict(quality)})
+    console.show_quality(quality, slates.TARGETS, preset=ranker.preset.name)
+    console.emit({"preset": ranker.preset.name, "snapshot": snapshot.manifest.version, **dataclasses.asdict(quality)})
 
 
 def _dataset(folder: Path, test: Path | None, pattern: str | None, *, hide_history: bool, seed: int) -> None:

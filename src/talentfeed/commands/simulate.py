@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 def simulate(
     folder: Annotated[Path, typer.Argument(help="A dataset folder with full_feedback.csv.gz.")],
     seeds: Annotated[int, typer.Option(min=1, max=100, help="So many games, each with a seed of its own.")] = 5,
+    product: Annotated[
+        bool,
+        typer.Option(
+            help="`classic` and `learned` serve the full product: FEED_PATTERN, all rules, the draws, epsilon."
+        ),
+    ] = False,
     curve: Annotated[Path | None, typer.Option(help="Draw the rewards over the game into this SVG file.")] = None,
 ) -> None:
     """Play policies online on a fully observed block: the reward of every choice is known, and given at once.
@@ -29,8 +35,9 @@ def simulate(
     \b
     talentfeed simulate path/to/kuairec
     talentfeed simulate path/to/kuairec --seeds 2 --curve learning.svg
+    talentfeed simulate path/to/kuairec --product
     """
-    start()
+    settings = start()
     import numpy as np
 
     from talentfeed.commands import trial
@@ -39,9 +46,10 @@ def simulate(
     from talentfeed.evaluation import simulation
     from talentfeed.evaluation.curve import smoothed, svg
     from talentfeed.evaluation.kernel_player import KernelPlayer
-    from talentfeed.ranking.feed import initial_policy, prepare
+    from talentfeed.ranking.feed import initial_policy, parse_pattern, prepare
     from talentfeed.ranking.presets import preset
 
+    pattern = parse_pattern(settings.feed_pattern) if product else (Pool.AFFINITY,)
     with console.progress() as progress:
         data = folders.read(folder, progress=progress)
         block = folders.read_block(folder, data)
@@ -60,7 +68,7 @@ def simulate(
                     initial_policy(chosen),
                     users=data.users[data.block_users],
                     videos=data.videos[rows],
-                    pool=Pool.AFFINITY,
+                    pattern=pattern,
                     now=now,
                     seed=seed,
                 )
@@ -74,7 +82,14 @@ def simulate(
             }
             games = {
                 name: [
-                    simulation.play(game, make, seed, explores=explores, progress=_share(progress, name, seed, seeds))
+                    simulation.play(
+                        game,
+                        make,
+                        seed,
+                        explores=explores,
+                        pages=product,
+                        progress=_share(progress, name, seed, seeds),
+                    )
                     for seed in range(seeds)
                 ]
                 for name, (make, explores) in policies.items()
@@ -92,6 +107,8 @@ def simulate(
             "users": len(block),
             "videos": len(rows),
             "epsilon": game.epsilon,
+            "pattern": " ".join(pattern),
+            "pure": not product,
             "seeds": list(range(seeds)),
         }
     )

@@ -24,6 +24,7 @@ class KernelPages:
         self._seed = seed
         own = np.asarray(ranker.snapshot.videos.id)
         self._known = np.flatnonzero(np.isin(own, videos))  # (k,) rows of the snapshot that the dataset lists
+        self._others = np.delete(own, self._known)  # ids that it does not
         self._row = np.searchsorted(videos, own[self._known])  # (k,) the same as rows of the dataset
         self._place = np.full(len(videos), -1)
         self._place[self._row] = self._known
@@ -49,21 +50,25 @@ class KernelPages:
 
     def full(self, pattern: Sequence[Pool], shown: Callable[[int], Ints]) -> Callable[[int], Ints]:
         """First pages of the full product: the pattern, all rules, epsilon."""
-        return lambda user: self._page(user, pattern, shown(user))
+        return lambda user: self.page(user, pattern, shown(user))[0]
 
-    def _page(self, user: int, pattern: Sequence[Pool], shown: Ints) -> Ints:
+    def page(
+        self, user: int, pattern: Sequence[Pool], shown: Ints, events: Sequence[Event] = (), *, turn: int = 0
+    ) -> tuple[Ints, Sequence[Pool]]:
+        """The videos of a first page of the full product but those `shown`, and the pool that each was drawn from."""
         request = FeedRequest(
             endpoint="total",
             pattern=pattern,
             size=PLACES,
-            excluded_ids=self._ids[shown],
+            excluded_ids=np.concatenate([self._ids[shown], self._others]),
             recent_creators=(),
             shown_flows=np.zeros(0, np.int32),
         )
-        slots = rank(self.ranker, self.viewer(user), request, now=self._now, seed=self._chance(user)).slots
-        served = self.ranker.snapshot.videos.id[[slot.index for slot in slots if slot.kind is Kind.VIDEO]]
-        rows: Ints = np.searchsorted(self._ids, served)
-        return rows
+        chance = self._chance(user, turn)
+        slots = rank(self.ranker, self.viewer(user, events), request, now=self._now, seed=chance).slots
+        slots = [slot for slot in slots if slot.kind is Kind.VIDEO]
+        rows: Ints = np.searchsorted(self._ids, self.ranker.snapshot.videos.id[[slot.index for slot in slots]])
+        return rows, [slot.pool for slot in slots]
 
     def features(self, user: int, rows: Ints, events: Sequence[Event] = (), *, turn: int = 0) -> Floats:
         """The features of some videos as they are served to a user, (rows, 18), or (rows, 20) under `learned`."""

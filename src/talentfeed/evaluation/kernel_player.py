@@ -1,6 +1,6 @@
-"""A preset of the kernel in play: its scores and features, and its own LinUCB learning from each page."""
+"""A preset of the kernel in play: its pages and features, and its own bandits learning from each page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ WATCHED = 1.0
 
 
 class KernelPlayer:
-    """Plays one pool of the kernel on a block of a dataset."""
+    """Plays the kernel on a block of a dataset: one pool by its scores alone, or the product's pages."""
 
     def __init__(
         self,
@@ -24,36 +24,50 @@ class KernelPlayer:
         *,
         users: Ints,
         videos: Ints,
-        pool: Pool,
+        pattern: Sequence[Pool],
         now: float,
         seed: int,
     ) -> None:
-        """`users` and `videos`: the block's ids by row, ascending. `prepare` is given the ranker before, if any."""
+        """`users` and `videos`: the block's ids by row, ascending. `prepare` is given the ranker before, if any.
+
+        `pattern`: of the product's pages; scores are those of its first pool.
+        """
         self._prepare = prepare
         self._policy = policy
         self._users = users
         self._videos = videos
-        self._pool = pool
+        self._pattern = pattern
         self._now = now
         self._seed = seed
         ranker = prepare(policy, None)
-        self._bandit = ranker.preset.bandit_of(pool)
+        self._preset = ranker.preset
         self._pages = KernelPages(ranker, users, videos, now=now, seed=seed)
         self._shown, self._rewarded = np.zeros(len(videos)), np.zeros(len(videos))
         self._events: dict[int, list[Event]] = {}
         self._learned = 0
         self._turn = 0
+        self._drawn: Sequence[Pool] | None = None  # the pools that the last page was drawn from
 
     def scores(self, user: int, turn: int) -> Floats:
         """The kernel's, with what this user has done so far."""
         self._turn = turn
-        return self._pages.score(user, self._pool, self._events.get(user, ()), turn=turn)
+        return self._pages.score(user, self._pattern[0], self._events.get(user, ()), turn=turn)
+
+    def page(self, user: int, turn: int, shown: Ints) -> Ints:
+        """The product's, of what this user was not shown: the pattern, all rules, epsilon."""
+        self._turn = turn
+        rows, self._drawn = self._pages.page(user, self._pattern, shown, self._events.get(user, ()), turn=turn)
+        return rows
 
     def learn(self, user: int, rows: Ints, rewards: Floats) -> None:
-        """LinUCB learns from the features as they were served, videos are counted, the user's views count at once."""
+        """Bandits learn from the features as they were served, each from what its pools brought and all from chance;
+        videos are counted, the user's views count at once."""
         x = self._pages.features(user, rows, self._events.get(user, ()), turn=self._turn)
+        pools = [self._pattern[0]] * len(rows) if self._drawn is None else self._drawn
         bandits = dict(self._policy.bandits)
-        bandits[self._bandit] = linucb.update_many(bandits[self._bandit], x, rewards)
+        for bandit, state in bandits.items():
+            own = [pool is Pool.EXPLORE or self._preset.bandit_of(pool) is bandit for pool in pools]
+            bandits[bandit] = linucb.update_many(state, x[own], rewards[own])
         self._shown[rows] += 1.0
         self._rewarded[rows] += rewards
         self._policy = replace(self._policy, bandits=bandits)

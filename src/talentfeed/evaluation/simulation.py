@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from talentfeed.contracts import Bools, Floats, Ints
+from talentfeed.errors import LeakError
 from talentfeed.evaluation.protocol import PLACES, best
 
 FEEDS_PER_USER = 1.772  # 1,250 requests for 705 users
@@ -23,6 +24,15 @@ class Player(Protocol):
 
     def learn(self, user: int, rows: Ints, rewards: Floats, /) -> None:
         """What came of the page, at once."""
+        ...
+
+
+@runtime_checkable
+class Paging(Protocol):
+    """A policy that puts pages together itself, its exploration included."""
+
+    def page(self, user: int, turn: int, shown: Ints, /) -> Ints:
+        """Up to PLACES videos that the user was not shown, the best place first."""
         ...
 
 
@@ -58,9 +68,14 @@ def play(
     seed: int,
     *,
     explores: bool,
+    pages: bool = False,
     progress: Callable[[float], None] = lambda _done: None,
 ) -> Played:
-    """Users drawn uniformly ask for pages of videos they were not shown. The same seed asks for all policies alike."""
+    """Users drawn uniformly ask for pages of videos they were not shown. The same seed asks for all policies alike.
+
+    `pages`: those who put pages together themselves (`Paging`) do. Raises LeakError where a page holds what its user
+    was shown.
+    """
     asking = np.random.default_rng((seed, 0))
     chance = np.random.default_rng((seed, 1))
     player = make(seed)
@@ -69,9 +84,14 @@ def play(
     rewards = np.zeros(game.requests)
     for turn in range(game.requests):
         user = int(asking.integers(users))
-        page = best(player.scores(user, turn), np.flatnonzero(shown[user]))
-        if explores:
-            page = explored(page, ~shown[user], game.epsilon, chance)
+        if pages and isinstance(player, Paging):
+            page = player.page(user, turn, np.flatnonzero(shown[user]))
+            if shown[user, page].any() or len(np.unique(page)) < len(page):
+                raise LeakError(f"the page of turn {turn} holds a video that its user was shown, or one twice")
+        else:
+            page = best(player.scores(user, turn), np.flatnonzero(shown[user]))
+            if explores:
+                page = explored(page, ~shown[user], game.epsilon, chance)
         earned = game.likes[user, page].astype(np.float64)
         rewards[turn] = earned.mean() if len(page) else 0.0
         shown[user, page] = True

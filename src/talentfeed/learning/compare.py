@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from talentfeed.contracts import Floats, Kind, Policy, Pool, Snapshot
+from talentfeed.contracts import Floats, Ints, Kind, Policy, Pool, Snapshot
 from talentfeed.errors import LogError, PatternError, SnapshotError, TalentFeedError
 from talentfeed.learning import off_policy
-from talentfeed.learning.off_policy import Choices, Judgement
+from talentfeed.learning.off_policy import Choices, Estimate, Judgement
 from talentfeed.lookup import rows_of
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.counterfactual import chances
@@ -56,6 +56,7 @@ class Comparison:
     feeds: int
     skipped: Mapping[str, int]  # feeds that could not be judged on, by reason
     policies: Mapping[str, Judgement]
+    differences: Mapping[str, Mapping[str, Estimate]]  # of each but the first: what it earns more than the first
 
 
 def parse(text: str) -> Change:
@@ -130,22 +131,29 @@ def compare(
             f"no feed of {len(log)} can be judged on ({skipped or 'none is logged yet'}): with POLICY_MODE shadow or "
             "online they are logged once their reward is known; and their snapshots must still be here"
         )
-    judged = {}
-    for name, values in rows.items():
-        reward, logged, target, predicted, expected = np.array(values).T
-        judged[name] = off_policy.judge(
-            Choices(
-                reward=reward,
-                logged=logged,
-                target=np.minimum(target, 1.0),
-                feed=np.array(feed_of),
-                predicted=predicted,
-                expected=expected,
-            ),
-            seed=seed,
-            resamples=resamples,
-        )
-    return Comparison(feeds=used, skipped=skipped, policies=judged)
+    choices = {name: _choices(values, np.array(feed_of)) for name, values in rows.items()}
+    first, *others = choices
+    return Comparison(
+        feeds=used,
+        skipped=skipped,
+        policies={name: off_policy.judge(one, seed=seed, resamples=resamples) for name, one in choices.items()},
+        differences={
+            name: off_policy.differences(choices[first], choices[name], seed=seed, resamples=resamples)
+            for name in others
+        },
+    )
+
+
+def _choices(rows: Sequence[tuple[float, float, float, float, float]], feed: Ints) -> Choices:
+    reward, logged, target, predicted, expected = np.array(rows).T
+    return Choices(
+        reward=reward,
+        logged=logged,
+        target=np.minimum(target, 1.0),
+        feed=feed,
+        predicted=predicted,
+        expected=expected,
+    )
 
 
 _Means = Mapping[tuple[int, int], float]

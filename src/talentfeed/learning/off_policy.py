@@ -70,25 +70,15 @@ def judge(choices: Choices, *, seed: int = 0, resamples: int = RESAMPLES, level:
     rng = np.random.default_rng(seed)
     reward, weight = choices.reward, choices.target / choices.logged
     kept = _replayed(weight, rng)
-    ones = np.ones(len(reward))
-    # every estimate is a ratio of sums over rows
     ratios = {
-        "logged": (reward, ones),
+        "logged": (reward, np.ones(len(reward))),
         "replay": (reward * kept, kept.astype(np.float64)),
-        "ips": (weight * reward, ones),
-        "snips": (weight * reward, weight),
+        **_ratios(choices),
     }
-    if choices.predicted is not None and choices.expected is not None:
-        ratios["dr"] = (choices.expected + weight * (reward - choices.predicted), ones)
-    drawn = _resampled(
-        _by_feed(np.stack([part for pair in ratios.values() for part in pair]), choices.feed), rng, resamples
-    )
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    estimates = {}
-    for place, (name, (above, below)) in enumerate(ratios.items()):
-        low, high = np.quantile(_ratio(drawn[2 * place], drawn[2 * place + 1]), tails)
-        value = _ratio(above.sum(), below.sum())
-        estimates[name] = Estimate(value=float(value), low=float(low), high=float(high))
+    estimates = {
+        name: _estimate(value, drawn, level)
+        for name, (value, drawn) in _drawn(ratios, choices.feed, rng, resamples).items()
+    }
     logged = estimates.pop("logged")
     effective, rewards = _effective(weight), _effective(weight * reward)
     return Judgement(
@@ -102,6 +92,62 @@ def judge(choices: Choices, *, seed: int = 0, resamples: int = RESAMPLES, level:
         largest_weight=float(weight.max()),
         warnings=_warnings(weight, effective, rewards),
     )
+
+
+def differences(
+    first: Choices, other: Choices, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Mapping[str, Estimate]:
+    """What `other` would have earned more than `first`, on the same rows of one log: by IPS, SNIPS, and DR where both
+    have a model. The bootstrap is paired: each resample of feeds is judged under both and their difference taken, so
+    what the two share, such as users who like anything, is in neither end of the interval.
+
+    Raises LogError as `judge`, and where the rows are not the same.
+    """
+    for one in (first, other):
+        _check(one)
+    if not all(np.array_equal(a, b) for a, b in ((first.reward, other.reward), (first.logged, other.logged))):
+        raise LogError("two policies are compared on the same rows of one log; these are not the same")
+    both = {
+        f"{number} {name}": pair for number, one in enumerate((first, other)) for name, pair in _ratios(one).items()
+    }
+    found = _drawn(both, first.feed, np.random.default_rng(seed), resamples)
+    return {
+        name: _estimate(
+            found[f"1 {name}"][0] - found[f"0 {name}"][0], found[f"1 {name}"][1] - found[f"0 {name}"][1], level
+        )
+        for name in _ratios(first)
+        if f"1 {name}" in found
+    }
+
+
+_Ratios = Mapping[str, tuple[Floats, Floats]]
+
+
+def _ratios(choices: Choices) -> _Ratios:
+    """Every estimate is a ratio of sums over rows: what is summed above, and below, (n,) each."""
+    reward, weight = choices.reward, choices.target / choices.logged
+    ones = np.ones(len(reward))
+    found = {"ips": (weight * reward, ones), "snips": (weight * reward, weight)}
+    if choices.predicted is not None and choices.expected is not None:
+        found["dr"] = (choices.expected + weight * (reward - choices.predicted), ones)
+    return found
+
+
+def _drawn(
+    ratios: _Ratios, feed: Ints | None, rng: np.random.Generator, resamples: int
+) -> Mapping[str, tuple[float, Floats]]:
+    """Of each its value, and its values over resamples of the feeds, (resamples,), the same feeds for all."""
+    parts = np.stack([part for pair in ratios.values() for part in pair])
+    drawn = _resampled(_by_feed(parts, feed), rng, resamples)
+    return {
+        name: (float(_ratio(above.sum(), below.sum())), _ratio(drawn[2 * place], drawn[2 * place + 1]))
+        for place, (name, (above, below)) in enumerate(ratios.items())
+    }
+
+
+def _estimate(value: float, drawn: Floats, level: float) -> Estimate:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value=value, low=float(low), high=float(high))
 
 
 def _check(choices: Choices) -> None:
