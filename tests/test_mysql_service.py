@@ -71,7 +71,7 @@ def ledger(maria: MariaServer, place: Place) -> None:
     maria.execute(f"GRANT SELECT, INSERT, DELETE ON talentpitch.talentfeed_ledger TO '{WRITER[0]}'@'%'")
 
 
-def eventually(what: Callable[[], Any], *, within: float = 40.0) -> Any:
+def eventually(what: Callable[[], Any], *, within: float = 120.0) -> Any:
     deadline = time.monotonic() + within
     while not (found := what()):
         assert time.monotonic() < deadline, "it does not come about"

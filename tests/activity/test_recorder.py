@@ -248,7 +248,7 @@ async def test_serving_does_not_wait_for_redis(redis: Redis, backend: Backend) -
         began = time.perf_counter()
         for _ in range(1000):
             recorder.served(one)
-        assert time.perf_counter() - began < 5, "none of the thousand waits"
+        assert time.perf_counter() - began < 60, "none of the thousand waits"
     await recorder.stop()
     assert await redis.llen("user_activity:1") == 25_000
 

@@ -35,7 +35,7 @@ def ask(client: TestClient, endpoint: str, **body: Any) -> Any:
 
 def stored(client: TestClient, service: Service, feed_id: str) -> None:
     """Wait until the feed's record is in the store."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     assert client.portal is not None
     while not client.portal.call(service.stores.redis.exists, keys.feed(feed_id)):
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""A real MariaDB in a folder of its own."""
+"""A real MariaDB in a folder of its own; or a MySQL, where MYSQLD names its program."""
 
 import asyncio
 import contextlib
@@ -42,17 +42,24 @@ class MariaServer:
         # two of them that install at once meet in a common folder for temporary tables
         environment = {**os.environ, "TMPDIR": str(self.folder)}
         fresh = not data.exists()
+        as_root = ["--user=root"] if os.geteuid() == 0 else []
+        server = os.environ.get("MYSQLD") or program("mariadbd")
+        mysql = "MYSQLD" in os.environ
         if fresh:
-            command = [program("mariadb-install-db"), "--no-defaults", f"--datadir={data}"]
-            command += ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
+            if mysql:
+                command = [server, "--no-defaults", "--initialize-insecure", f"--datadir={data}", *as_root]
+            else:
+                command = [program("mariadb-install-db"), "--no-defaults", f"--datadir={data}"]
+                command += ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
             done = subprocess.run(command, capture_output=True, check=False, env=environment)
             assert done.returncode == 0, done.stdout + done.stderr
         self.port = self.port or free_port()
-        command = [program("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={self.port}"]
+        command = [server, "--no-defaults", f"--datadir={data}", f"--port={self.port}", *as_root]
         command += [f"--socket={self.folder}/s", f"--pid-file={self.folder}/pid", "--bind-address=127.0.0.1"]
-        command += ["--skip-name-resolve", "--skip-log-bin", "--innodb-buffer-pool-size=64M"]
-        command += ["--innodb-log-file-size=16M", "--default-time-zone=-05:00", *self.arguments]
-        command += ["--user=root"] if os.geteuid() == 0 else []
+        command += ["--skip-log-bin", "--innodb-buffer-pool-size=64M", "--default-time-zone=-05:00"]
+        # MySQL's root is root@localhost alone, which is a name; and it listens and refuses more than MariaDB
+        command += ["--mysqlx=OFF", "--secure-file-priv="] if mysql else ["--skip-name-resolve"]
+        command += ["--innodb-log-file-size=16M", *self.arguments]
         with (self.folder / "mariadb.log").open("ab") as output:
             # restore_signals: a file that may not grow is an error to it, as it is to us, and no end
             self.process = subprocess.Popen(

@@ -189,7 +189,7 @@ def refusals(account: Account) -> str:
     began = time.perf_counter()
     with pytest.raises(SourceError) as caught, open_mysql(account) as database:
         read(database)
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 60
     text = str(caught.value)
     assert "\n" not in text
     assert not account.password or account.password not in text

@@ -59,8 +59,12 @@ class World:
             (self.folder / name).mkdir()
         self.maria = MariaServer(self.folder / "mariadb")
         # small files: whatever it must be able to write while the disk is full is below what `activity_log` grows to
-        self.maria.arguments = ["--innodb-log-file-size=4M", "--innodb-data-file-path=ibdata1:4M:autoextend"]
-        self.maria.arguments += ["--innodb-temp-data-file-path=ibtmp1:4M:autoextend", "--innodb-autoextend-increment=1"]
+        self.maria.arguments = [
+            "--innodb-log-file-size=4M",
+            "--innodb-data-file-path=ibdata1:5M:autoextend",
+            "--innodb-temp-data-file-path=ibtmp1:12M:autoextend",
+            "--innodb-autoextend-increment=1",
+        ]
         with ThreadPoolExecutor() as pool:
             parts = [pool.submit(self._make_snapshot), pool.submit(self.maria.start)]
             for part in parts:

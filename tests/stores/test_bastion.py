@@ -62,7 +62,7 @@ async def through(bastion: Bastion, target: tuple[str, int], *, patient: bool = 
         await client.aclose()
 
 
-async def eventually(what: Callable[[], bool], *, within: float = 30.0) -> None:
+async def eventually(what: Callable[[], bool], *, within: float = 90.0) -> None:
     async with asyncio.timeout(within):
         while not what():  # noqa: ASYNC110 - of another process, which sets no event
             await asyncio.sleep(0.02)
