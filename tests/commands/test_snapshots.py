@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 from tests.contracts.backends import RedisServer
 from tests.contracts.ports import free_port
@@ -27,8 +28,10 @@ from talentfeed.errors import SnapshotError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import outcomes, store
 from talentfeed.snapshot.exchange import Exchange
+from talentfeed.snapshot.signals import NEIGHBOURS
 
 KEY = "operators"
+LISTS = ("connection", "history_at", "history_video", "history_kind", "history_liked", "flow_history")  # of all users
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +135,27 @@ def test_a_damaged_version_is_not_gone_back_to(three: tuple[Settings, list[str]]
     with pytest.raises(SnapshotError, match=r"videos\.json\.npy is not what was published"):
         go_back(settings, None)
     assert store.current(settings.snapshot_dir) == third
+
+
+def test_what_data_costs_in_a_snapshot_is_what_the_capacity_guide_says(made: Place) -> None:
+    snapshots = made.folder / "var/snapshots"
+    folder = snapshots / (snapshots / "CURRENT").read_text().strip()
+    sizes = {file.stem: np.load(file, mmap_mode="r").nbytes for file in folder.glob("*.npy")}
+    counts = {name: len(np.load(folder / f"{name}.id.npy", mmap_mode="r")) for name in ("users", "videos")}
+    users = sum(size for name, size in sizes.items() if name.startswith("users.") or name == "signals.event_start")
+    users -= sum(sizes.get(f"users.{name}", 0) for name in LISTS)
+    videos = sum(size for name, size in sizes.items() if name.startswith("videos."))
+    videos += sum(sizes[f"signals.{name}"] for name in ("factors", "items", "apart", "rewarded", "shown"))
+    videos += counts["videos"] * NEIGHBOURS * 8  # a small catalogue has not so many
+    page = (Path(__file__).parents[2] / "docs/capacity.md").read_text(encoding="utf-8")
+    found = {
+        what: int(each.replace(",", ""))
+        for what, each in re.findall(r"^\| a (user|video)[^|]*\| ([\d,]+) \|", page, re.M)
+    }
+    assert found == {
+        "user": pytest.approx(users / counts["users"], rel=0.05),
+        "video": pytest.approx(videos / counts["videos"], rel=0.05),
+    }
 
 
 def test_a_build_that_lost_too_much_is_refused_and_every_reader_of_the_folder_hears_why(place: Place) -> None:

@@ -211,6 +211,15 @@ def test_commands_exist_and_workers_have_a_core_each(overlay: str) -> None:
             assert options == ["--workers", resources["limits"]["cpu"]]
 
 
+@OVERLAYS
+def test_memory_wakes_somebody_before_the_limit_ends_a_pod(overlay: str) -> None:
+    alerts = (ROOT / "deploy/monitoring/alerts.yaml").read_text(encoding="utf-8")
+    [bound] = re.findall(r"talentfeed_memory_shared_bytes\{[^}]*\} > (\d+)e6", alerts)
+    [container] = pods(overlay)["serving"]["spec"]["containers"]
+    limit = megabytes(container["resources"]["limits"]["memory"])
+    assert int(bound) * int(container["args"][-1]) <= 0.8 * limit
+
+
 def test_production_scales_as_the_page_says() -> None:
     scaler = the("prod", "HorizontalPodAutoscaler", "talentfeed-serving")["spec"]
     targets = {one["resource"]["name"]: one["resource"]["target"]["averageUtilization"] for one in scaler["metrics"]}
