@@ -64,6 +64,20 @@ def test_what_the_runbook_names_of_metrics_panels_alerts_and_pages_exists() -> N
         assert (MONITORING.parents[1] / "docs" / page).is_file(), page
 
 
+def test_the_page_that_shows_the_dashboard_has_every_row_and_panel_in_their_order() -> None:
+    page = (MONITORING.parents[1] / "docs/dashboard.md").read_text(encoding="utf-8")
+    at, last = page.index("```text"), ""
+    for row, panel in panels():
+        for line in (f"\n{row} ──",) * (row != last) + (f"\n{panel['title']}",):
+            found = page.find(line, at)
+            assert found >= at, f"{line.strip()} is not where it should be: paste what `make dashboard` prints"
+            at = found
+        last = row
+        if nothing(panel) is None:
+            for target in panel["targets"]:
+                assert "{{" in target["legendFormat"] or target["legendFormat"] in page, target
+
+
 def test_panels_and_alerts_ask_for_metrics_that_there_are() -> None:
     known = set(re.findall(r"^\| `(talentfeed_\w+)` \| (\w+)", METRICS, re.MULTILINE))
     counters = {name for name, kind in known if kind != "histogram"}
