@@ -52,7 +52,7 @@ async def test_every_text_is_stored_as_it_is(maria_platform: Platform) -> None:
 async def test_every_text_is_stored_as_it_is_by_the_prepared_statement(
     maria_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mysql_insert, "BLOCK", 4)
+    monkeypatch.setattr(mysql_insert, "BLOCKS", (4,))
     log = maria_platform.log()
     before = prepared(maria_platform)
     rows = [row(text, subject_id=n, causer_id=2**63 - 1 - n) for n, text in enumerate(ODD)]
@@ -74,7 +74,7 @@ def prepared(platform: Platform) -> int:
 async def test_a_block_is_refused_whole_and_the_next_goes_in(
     maria_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mysql_insert, "BLOCK", 4)
+    monkeypatch.setattr(mysql_insert, "BLOCKS", (4,))
     log = maria_platform.log()
     wrongs: list[dict[str, Any]] = [{"description": None}, {"subject_id": -1}, {"created_at": "no time"}]
     for number, wrong in enumerate(wrongs):
@@ -88,7 +88,7 @@ async def test_a_block_is_refused_whole_and_the_next_goes_in(
 
 
 def test_blocks_are_of_one_statement_and_long_ones_go_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mysql_insert, "BLOCK", 10)
+    monkeypatch.setattr(mysql_insert, "BLOCKS", (10,))
     monkeypatch.setattr(mysql_insert, "BLOCK_TEXT", 100)
     rows = [{"a": n, "b": "x" * (100 if 20 <= n < 30 else 10)} for n in range(45)]
     made = list(statements("t", ("a", "b"), rows, longest="b"))
@@ -98,6 +98,17 @@ def test_blocks_are_of_one_statement_and_long_ones_go_as_text(monkeypatch: pytes
     assert sql.split(" VALUES ") == ["INSERT INTO t (a, b)", ", ".join(["(%s, %s)"] * 10)]
     assert "".join(sql for sql, values in made if values is None).count("(") == 10 + 5 + 2
     assert [values is None for _, values in made] == [False, False, True, False, True]
+
+
+def test_what_is_left_of_the_larger_blocks_goes_in_smaller_ones_and_the_rest_as_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mysql_insert, "BLOCKS", (10, 3))
+    made = list(statements("t", ("a", "b"), [{"a": n, "b": "x"} for n in range(28)], longest="b"))
+    assert [values and values[::2] for _, values in made] == [
+        tuple(range(10)), tuple(range(10, 20)), (20, 21, 22), (23, 24, 25), None,
+    ]  # fmt: skip
+    assert made[-1][0] == "INSERT INTO t (a, b) VALUES (26,'x'),(27,'x')"
 
 
 async def test_a_batch_of_several_statements_is_one_transaction(

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from talentfeed import impressions
-from talentfeed.activity import answers, codec, scripts
+from talentfeed.activity import answers, codec, packed, scripts
 from talentfeed.activity.outbox import ServedFeed
 from talentfeed.contracts import Activity, Floats, Kind, Policy
 from talentfeed.impressions import Impressions, Shape
@@ -103,8 +103,8 @@ class ShownLog:
         assert origin is not None  # noqa: S101 - the caller looked
         assert feed.viewer is not None  # noqa: S101
         ranker, items = origin.ranker, feed.items
-        kinds = np.array([item.kind for item in items], np.uint8)
-        ids = np.array([item.id for item in items], np.int64)
+        both = np.frombuffer(b"".join([item.packed for item in items]), packed.ITEM)
+        kinds, ids = both["kind"].copy(), both["id"].astype(np.int64)
         x = predicted = _NO_FEATURES
         videos = ids[kinds == _VIDEO]
         if len(videos):

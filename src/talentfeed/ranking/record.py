@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from talentfeed.contracts import Event, FeedRequest, Kind, Pool, Slate, Snapshot, Viewer
 from talentfeed.errors import PatternError, RequestMisfitError, TalentFeedError
 from talentfeed.ranking import viewer as viewers
@@ -13,8 +15,7 @@ class VersionGoneError(TalentFeedError):
     """A record cannot be replayed any more: its snapshot, policy or preset is not there, or its form is not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """What a feed was ranked from, by reference: nothing is copied while somebody waits for the feed."""
 
     ranker: Ranker

@@ -14,7 +14,7 @@ from sqlalchemy.util import await_only
 
 from talentfeed.stores.mysql import LOCK_SECONDS, Account
 
-# Statements that a connection keeps prepared; the flush needs six. The driver then runs one statement for many rows
+# Statements that a connection keeps prepared; the flush needs seven. The driver then runs one statement for many rows
 # (`executemany`) as MariaDB's bulk command, which fails under TLS: many rows go as the values of one statement instead.
 PREPARED = 16
 BUSY_SECONDS = LOCK_SECONDS  # how long a statement waits for another writer

@@ -11,7 +11,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-BLOCK = 200  # rows of the prepared statement; the server allows it 65,535 values
+BLOCKS = (500, 100)  # rows of the prepared statements, the larger first; the server allows one 65,535 values
 BLOCK_TEXT = 400_000  # characters of a block's longest column: beyond, it goes as text, which is cut where it gets long
 STATEMENT = 1_000_000  # characters of one statement: a megabyte, within every server's `max_allowed_packet`
 _SHORT = 200  # characters of a value that may well come again
@@ -26,15 +26,17 @@ def statements(
     `longest`: the column that most of a row's text is in. As `inserts` for the rest.
     """
     of, long = itemgetter(*columns), itemgetter(longest)
-    prepared = _prepared(table, tuple(columns), BLOCK)
-    whole = len(rows) - len(rows) % BLOCK
-    for start in range(0, whole, BLOCK):
-        block = rows[start : start + BLOCK]
-        if sum(map(len, map(long, block))) <= BLOCK_TEXT:
-            yield prepared, tuple(chain.from_iterable(map(of, block)))
-        else:
-            yield from ((sql, None) for sql in inserts(table, columns, block))
-    yield from ((sql, None) for sql in inserts(table, columns, rows[whole:]))
+    done = 0
+    for size in BLOCKS:
+        prepared = _prepared(table, tuple(columns), size)
+        while len(rows) - done >= size:
+            block = rows[done : done + size]
+            done += size
+            if sum(map(len, map(long, block))) <= BLOCK_TEXT:
+                yield prepared, tuple(chain.from_iterable(map(of, block)))
+            else:
+                yield from ((sql, None) for sql in inserts(table, columns, block))
+    yield from ((sql, None) for sql in inserts(table, columns, rows[done:]))
 
 
 @lru_cache(8)
