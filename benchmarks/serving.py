@@ -56,7 +56,9 @@ def run(*, seconds: int, data: str | None) -> None:
         temporary = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="talentfeed-serve-")))
         redis = RedisServer(temporary)
         # what sessions and waiting activities are: kept by a snapshot or a log once a second, not at every write
-        redis.arguments = ["--appendfsync", "everysec"]
+        # and the log is not written anew meanwhile: that copy would compete with the generator for its core, where a
+        # Redis of its own has others
+        redis.arguments = ["--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0"]
         redis.start()
         ends.callback(redis.kill)
         folder = Path(data) if data else temporary / "data"

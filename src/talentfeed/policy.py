@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,7 +20,6 @@ from talentfeed.activity.shown import ShownLog
 from talentfeed.connections import opened
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import PolicyError, SnapshotError, StoreUnavailableError, TalentFeedError
-from talentfeed.learning import compare as comparing
 from talentfeed.learning import warm
 from talentfeed.learning.follower import Follower
 from talentfeed.learning.increments import Judged
@@ -34,6 +33,9 @@ from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 from talentfeed.snapshot.live import Fault
 from talentfeed.tasks import ended
+
+if TYPE_CHECKING:
+    from talentfeed.learning import compare as comparing
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -224,6 +226,8 @@ async def compare(
 
     Raises LogError, StoreUnavailableError.
     """
+    from talentfeed.learning import compare as comparing
+
     changes = [comparing.parse(text) for text in written]
     try:
         stored: Any = await redis.lrange(JUDGED, -feeds, -1)
@@ -256,8 +260,10 @@ async def compare(
     return {"feeds": found.feeds, "skipped": skipped, "seed": seed, "policies": judged, "differences": more}
 
 
-def _served(stored: Sequence[bytes]) -> tuple[list[comparing.Served], int]:
+def _served(stored: Sequence[bytes]) -> "tuple[list[comparing.Served], int]":
     """→ the feeds, and how many cannot be read."""
+    from talentfeed.learning import compare as comparing
+
     found = []
     for payload in stored:
         with contextlib.suppress(msgspec.MsgspecError, VersionGoneError):
@@ -269,7 +275,7 @@ def _served(stored: Sequence[bytes]) -> tuple[list[comparing.Served], int]:
 
 
 async def _policies(
-    redis: Redis, served: Sequence[comparing.Served], changes: Sequence[comparing.Change]
+    redis: Redis, served: "Sequence[comparing.Served]", changes: "Sequence[comparing.Change]"
 ) -> dict[tuple[str, str], Policy]:
     """By version and preset, those that are kept and fit."""
     versions = {one.record.policy for one in served} | {change.policy for change in changes if change.policy}

@@ -113,11 +113,14 @@ class Service:
         if not self.live.try_load() and self.live.refused is None:
             log.warning("No snapshot in %s yet; make one with: talentfeed build", self.settings.snapshot_dir)
         if self.settings.mysql_host is None:  # the platform's own database is its owners': `talentfeed ledger --create`
-            await self._own_ledger()
+            if self.stores.in_process:
+                await self._own_ledger()
+            else:  # only flushing needs it
+                self._tasks.append(asyncio.create_task(self._own_ledger(), name="ledger"))
         if self.stores.bastion is not None:
             await self.stores.bastion.start(unheard=True)
         await self.recorder.start()
-        self._tasks = [asyncio.create_task(self.live.watch())]
+        self._tasks.append(asyncio.create_task(self.live.watch()))
         await self.learning.start()
         if self.stores.in_process and not await self._warm(patience=WARM_SECONDS):
             self._tasks.append(asyncio.create_task(self._until_done(self._warm)))

@@ -2,12 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from talentfeed import console
-from talentfeed.learning.off_policy import Judgement
+
+if TYPE_CHECKING:
+    from talentfeed.learning.off_policy import Judgement
 
 
 def judge(
@@ -39,7 +41,7 @@ def judge(
     console.emit({"policy": "bts", "log": "random", "seed": seed, "campaigns": campaigns})
 
 
-def _show(found: dict[str, Judgement]) -> None:
+def _show(found: "dict[str, Judgement]") -> None:
     from rich.console import Console
     from rich.table import Table
 
