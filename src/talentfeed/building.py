@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from talentfeed import files
 from talentfeed.connections import reached_tables
 from talentfeed.contracts import Manifest, Snapshot
 from talentfeed.errors import SnapshotError, TalentFeedError
@@ -105,6 +106,7 @@ def _build(settings: Settings, *, as_of: float | None, force: bool, progress: Ca
         exchange = open_exchange(settings)
         if exchange is not None:
             _have_current(exchange, folder)
+            _have_weights(exchange, folder)
         report = build(
             source(settings),
             folder,
@@ -148,6 +150,15 @@ def _have_current(exchange: Any, folder: Path) -> None:
         bring(exchange, folder, keep=KEPT_SNAPSHOTS)
     except SnapshotError as error:
         log.warning("Nothing to compare with: %s", error)
+
+
+def _have_weights(exchange: Any, folder: Path) -> None:
+    """Those that were fitted last, wherever that was: a builder's own folder may end with its pod."""
+    from talentfeed.snapshot import weights
+
+    found = exchange.weights()
+    if found is not None:
+        files.replaced(folder / weights.FILE, found)
 
 
 def _publish(exchange: Any, snapshot: Snapshot, folder: Path, *, force: bool) -> Manifest:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,18 @@ def test_fit_without_a_folder_leaves_the_weights_that_the_next_build_takes(folde
     on_the_folder = report(run("fit", str(folder), cwd=tmp_path))
     assert found["rows"] == on_the_folder["rows"]  # what is imported is all there
     assert found["blend"]["warm"] == pytest.approx(on_the_folder["blend"]["warm"], rel=1e-6)
+    assert run("build", cwd=tmp_path).returncode == 0
+    listed = report(run("snapshots", cwd=tmp_path))["versions"]
+    assert [one["weights"] for one in listed] == ["default", found["weights"]]
+
+
+def test_what_is_fitted_travels_to_a_builder_that_has_no_folder_of_its_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAPSHOT_URL", str(tmp_path / "published"))
+    assert run("import", str(folder), cwd=tmp_path).returncode == 0
+    found = report(run("fit", cwd=tmp_path))
+    shutil.rmtree(tmp_path / "var/snapshots")
     assert run("build", cwd=tmp_path).returncode == 0
     listed = report(run("snapshots", cwd=tmp_path))["versions"]
     assert [one["weights"] for one in listed] == ["default", found["weights"]]

@@ -103,6 +103,16 @@ def test_nothing_published_is_said(url: str, here: Path) -> None:
         bring(Exchange(url), here, keep=3)
 
 
+@on_both
+def test_weights_are_left_for_builders_and_are_no_version(url: str) -> None:
+    exchange = Exchange(url)
+    assert exchange.weights() is None
+    exchange.leave_weights(b"first")
+    exchange.leave_weights(b"second")
+    assert Exchange(url).weights() == b"second"
+    assert exchange.versions() == []
+
+
 def test_versions_are_listed_in_the_order_they_were_published(builder: Builder, url: str) -> None:
     first = builder.publish(1)
     second = builder.publish(2)

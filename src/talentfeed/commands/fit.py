@@ -25,8 +25,8 @@ def fit(
 
     The signals are those of the first four fifths of the log by time (without times: of a random four fifths); what was
     liked in the rest stands against videos drawn uniformly. `warm` is for viewers with a history, `cold` for those
-    without. A table and one JSON line. Fitted on the platform, the weights are left beside the snapshots, and the next
-    build takes them; those of a folder are only shown.
+    without. A table and one JSON line. Fitted on the platform, the weights are left beside the snapshots, also where
+    they travel (SNAPSHOT_URL), and the next build takes them; those of a folder are only shown.
 
     \b
     talentfeed fit
@@ -56,6 +56,9 @@ def fit(
             log = found.rows
             blend = trial.fit(log, found.n_users, found.n_videos, seed=seed, progress=progress)
             left["weights"] = weights.leave(settings.snapshot_dir, blend, rows=len(log.at), until=until).name
+            exchange = building.open_exchange(settings)
+            if exchange is not None:
+                exchange.leave_weights((settings.snapshot_dir / weights.FILE).read_bytes())
     _show(blend.warm, blend.cold)
     place = {"folder": None if folder is None else folder.resolve().name, "rows": len(log.at), **left}
     console.emit({**place, "seed": seed, "blend": dataclasses.asdict(blend)})

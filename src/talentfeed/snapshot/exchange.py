@@ -1,6 +1,6 @@
 """Where snapshots travel: one builder publishes, others fetch. Anything that fsspec opens: a shared volume, S3.
 
-    <url>/<version>/<part>.<array>.npy, then <url>/<version>/manifest.json, then <url>/CURRENT
+    <url>/<version>/<part>.<array>.npy, then <url>/<version>/manifest.json, then <url>/CURRENT; <url>/weights.json
 
 A version is there once its manifest is, and is fetched when CURRENT names it; whoever fetches compares every file with
 its checksum. Nothing is mapped from here: what is removed here never disappears under a server.
@@ -15,7 +15,7 @@ from typing import Any
 
 from talentfeed.contracts import Manifest
 from talentfeed.errors import SettingsError, SnapshotError
-from talentfeed.snapshot import manifests, store
+from talentfeed.snapshot import manifests, store, weights
 
 _SECONDS = {"connect_timeout": 5, "read_timeout": 20}
 _USER = re.compile(r"(?<=://)[^/@]*@")
@@ -140,6 +140,23 @@ class Exchange:
             raise self._away(error) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    def weights(self) -> bytes | None:
+        """What was fitted, for builders anywhere; None where nothing was left."""
+        try:
+            found: bytes = self._fs.cat_file(f"{self._root}/{weights.FILE}")
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._away(error) from error
+        return found
+
+    def leave_weights(self, content: bytes) -> None:
+        """Have the next build take these, wherever it runs."""
+        try:
+            self._put(weights.FILE, content)
+        except Exception as error:
+            raise self._away(error) from error
 
     def prune(self, keep: int) -> list[str]:
         """Remove all but the `keep` last published versions and the current one. → what was removed."""
