@@ -77,12 +77,9 @@ class Creators:
         if snapshot is not self._snapshot or len(self._known) > REMEMBERED:
             self._snapshot, self._known = snapshot, {}
         known, last = self._known, items[-_BEFORE:]
-        try:
-            return [known[item] for item in last]
-        except KeyError:
-            found = last_creators(snapshot, last)
-            known.update(zip(last, found, strict=True))
-            return found
+        new = [item for item in last if item not in known]
+        known.update(zip(new, last_creators(snapshot, new), strict=True))
+        return [known[item] for item in last]
 
 
 def shape(snapshot: Snapshot, slate: Slate, session: Session, bodies: Bodies, *, endpoint: str, feed_id: str) -> bytes:
@@ -93,9 +90,9 @@ def shape(snapshot: Snapshot, slate: Slate, session: Session, bodies: Bodies, *,
         "session_id": session.session_id,
         "gave_way": [rule.value for rule in slate.gave_way],
         "fallbacks": [
-            {"slot": place, "planned": planned.value, "pool": pool.value}
-            for place, (_, _, pool, planned, *_) in enumerate(slots)
-            if pool is not planned
+            {"slot": place, "planned": slot.planned.value, "pool": slot.pool.value}
+            for place, slot in enumerate(slots)
+            if slot[2] is not slot[3]
         ],
         "snapshot": snapshot.manifest.version,
     }

@@ -197,7 +197,7 @@ class Asked:
         """The slots, and the rules that gave way over all of them in the declared order."""
         desk, plan = self._desk, self._plan
         room = desk.slots(len(plan))
-        n = self._library.talentfeed_slots(*self._at, native.pointer(room.ctypes.data), desk.within_at)
+        n = self._library.talentfeed_slots(*self._at, native.pointer(native.address(room)), desk.within_at)
         found = room[:n].tolist()
         broken = 0
         for slot in found:

@@ -228,8 +228,16 @@ place = ctypes.addressof
 whole = ctypes.c_int64
 
 
+_word = ctypes.c_size_t.from_address
+_DATA = 2 * ctypes.sizeof(_P)  # in NumPy's array, whose layout is part of its ABI: behind what every object begins with
+_PROBE = np.zeros(1)
+_KNOWN = _word(id(_PROBE) + _DATA).value == _PROBE.ctypes.data  # elsewhere NumPy is asked, as it is of a subclass
+
+
 def address(array: np.ndarray) -> int:
-    """Where its memory begins."""
+    """Where its memory begins. A feed asks ten times, and `array.ctypes` takes a microsecond each."""
+    if _KNOWN and type(array) is np.ndarray:
+        return _word(id(array) + _DATA).value
     found: int = array.ctypes.data
     return found
 
