@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from tests.api.conftest import LocalService, WiredMaker, admin, small_catalogue
+from tests.ranking.signals import with_signals
 
 from talentfeed import policy
 from talentfeed.api.app import create_app
-from talentfeed.learning import follower, learner, warm
+from talentfeed.learning import follower, learner, sums, warm
+from talentfeed.ranking.feed import prepare
 from talentfeed.ranking.presets import PRESETS, preset
 from talentfeed.stores.redis import open_redis
 from talentfeed.tasks import ended
@@ -199,4 +201,17 @@ def test_history_teaches_what_viewers_like_and_weighs_less_than_what_will_be_see
     assert 0 < one.weight <= min(warm.WEIGHT, warm.SHARE * one.rewards * 1.001)
     assert one.b.any()
     assert one.error_n == 0
-    assert warm.from_history(snapshot, PRESETS["learned"]) is None
+
+
+def test_history_teaches_the_preset_learned_no_more_than_it_starts_from() -> None:
+    learned = PRESETS["learned"]
+    assert learned.learned is not None
+    assert warm.from_history(small_catalogue(), learned) is None  # no signals
+    snapshot = with_signals(small_catalogue(), 1)
+    found = warm.from_history(snapshot, learned)
+    assert found is not None
+    one = found.bandits["AU"]
+    assert one.b.shape == (20,)
+    assert one.b.any()
+    assert 0 < one.weight <= min(learned.learned.trust, warm.SHARE * one.rewards * 1.001)
+    prepare(snapshot, sums.policy(found, "from history", learned), learned)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Lost
+from redis.exceptions import RedisError
 from tests.contracts.backends import strings
 from tests.learning.logged import WINDOW, made_log, put, stored
 from tests.reference import learning as reference
@@ -270,6 +271,14 @@ async def test_history_comes_first_once_and_weighs_less(redis: Redis, now: float
     assert (await learned(redis)).bandits["AU"].b == pytest.approx(bandits["AU"].b / 10)
 
 
+async def seen(redis: Redis) -> int:
+    """Impressions that are learned from; 0 where a loaded machine does not answer in the client's second."""
+    try:
+        return (await learned(redis)).impressions
+    except RedisError:
+        return 0
+
+
 async def test_it_runs_by_itself_beside_a_redis_that_goes_and_comes(
     redis: Redis, now: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,7 +298,7 @@ async def test_it_runs_by_itself_beside_a_redis_that_goes_and_comes(
     monkeypatch.setattr(one, "_due_script", now_and_then)
     task = asyncio.create_task(one.run(idle=0.01))
     async with asyncio.timeout(60):
-        while (await learned(redis)).impressions < sum(len(entry.feed) for entry in log[0]):  # noqa: ASYNC110
+        while await seen(redis) < sum(len(entry.feed) for entry in log[0]):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     await ended(task)
     same(await learned(redis), log)

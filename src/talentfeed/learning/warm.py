@@ -2,8 +2,8 @@
 
 A viewer's newest interactions are judged with what they had done before these; beside each stands a video drawn
 uniformly, which they most likely would not have cared for. Both are features as of the snapshot's day, so nothing of
-what came after an interaction but the videos' own counts is in them. Classic features alone: the preset `learned`
-starts from weights that were fitted offline, and from the snapshot's posterior counts.
+what came after an interaction but the videos' own counts and signals is in them. The preset `learned` starts from
+weights that were fitted offline already: there history weighs no more than these.
 """
 
 from dataclasses import replace
@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from talentfeed.contracts import HISTORY_KINDS, Floats, Ints, Snapshot
+from talentfeed.evidence import Signals
 from talentfeed.impressions import shape_of
 from talentfeed.learning import rewards, sums
 from talentfeed.learning.sums import Sums
@@ -20,19 +21,20 @@ from talentfeed.ranking.presets import Preset
 
 VIEWERS = 2_000  # drawn, of those with a history
 JUDGED = 5  # newest interactions of each
-WEIGHT = 200.0  # impressions that all of it weighs at most
+WEIGHT = 200.0  # impressions that all of it weighs at most; under `learned` its `trust`
 SHARE = 0.1  # … and of what there is
 _LEAST = 2
 
 
 def from_history(snapshot: Snapshot, preset: Preset, *, seed: int = 0) -> Sums | None:
-    """The first sums, the same for every bandit. None: no history to speak of, or a preset that starts otherwise.
+    """The first sums, the same for every bandit. None: no history to speak of, or no signals for the preset.
 
     Raises as `prepare`.
     """
-    if preset.learned is not None:
+    if preset.learned is not None and snapshot.signals is None:
         return None
     users = snapshot.users
+    most = WEIGHT if preset.learned is None else preset.learned.trust
     rng = np.random.default_rng(seed)
     known = np.flatnonzero(np.diff(users.history_start) >= _LEAST)
     if not len(known) or not len(snapshot.videos.id):
@@ -56,7 +58,7 @@ def from_history(snapshot: Snapshot, preset: Preset, *, seed: int = 0) -> Sums |
     # what was expected of history nobody knows: its errors say nothing
     quiet = replace(learned, last=0, error_n=0.0, error_sum=0.0, error_sum2=0.0)
     whole = Sums(bandits=dict.fromkeys(shape_of(preset).bandits, quiet), items=sums.NO_ITEMS, impressions=0, reward=0.0)
-    return sums.weighed(whole, min(SHARE, WEIGHT / len(reward)))
+    return sums.weighed(whole, min(SHARE, most / len(reward)))
 
 
 def _newest(snapshot: Snapshot, user: int) -> Ints:
@@ -79,7 +81,25 @@ def _without(snapshot: Snapshot, judged: dict[int, Ints]) -> Snapshot:
         history_kind=np.ascontiguousarray(np.asarray(users.history_kind)[keep]),
         history_at=np.ascontiguousarray(np.asarray(users.history_at)[keep]),
     )
-    return replace(snapshot, users=fewer)
+    return replace(snapshot, users=fewer, signals=_less(snapshot, judged))
+
+
+def _less(snapshot: Snapshot, judged: dict[int, Ints]) -> Signals | None:
+    """The signals without these users' evidence of what is judged."""
+    known = snapshot.signals
+    if known is None:
+        return None
+    start, video = np.asarray(known.event_start), np.asarray(known.event_video)
+    keep = np.ones(len(video), np.bool_)
+    for user, places in judged.items():
+        own = slice(*start[user : user + 2].tolist())
+        keep[own] = ~np.isin(video[own], np.asarray(snapshot.users.history_video)[places])
+    kept = np.concatenate([[0], np.cumsum(keep)])
+    return replace(
+        known,
+        event_start=np.ascontiguousarray(kept[start].astype(np.int64)),
+        event_video=np.ascontiguousarray(video[keep]),
+    )
 
 
 def _rewards(snapshot: Snapshot, places: Ints) -> Floats:
