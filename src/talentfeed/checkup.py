@@ -192,7 +192,9 @@ def _redis_reason(error: Exception, *, behind: bool) -> str:
         return "TLS: its certificate is not of REDIS_SSL_CA, or for another host name than REDIS_HOST"
     if behind and isinstance(error, RedisConnectionError):  # its text names the forward's end
         return "no answer through the bastion; check REDIS_HOST, REDIS_PORT and REDIS_SCHEME, as the bastion sees them"
-    return f"{text}; check REDIS_HOST, REDIS_PORT and REDIS_PASSWORD"
+    if "DB index" in text:
+        return f"it has no such database ({text}); check REDIS_DB"
+    return f"{text}; check REDIS_HOST, REDIS_PORT and REDIS_SCHEME, and whether a Redis runs there"
 
 
 _WANTED = (

@@ -129,6 +129,9 @@ def _reason(error: BaseException, account: Account) -> str:
             return f"cannot connect ({_network(text)}); check MYSQL_HOST and MYSQL_PORT, and whether it runs"
         case 2013 if account.dial is not None:
             return "no answer through the bastion; check MYSQL_HOST and MYSQL_PORT, as the bastion sees them"
+    if isinstance(error, TimeoutError):  # where nothing is said of it, the one that every call has
+        said = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
+        return f"{said}; check MYSQL_HOST and MYSQL_PORT, and whether it runs"
     if isinstance(error, ssl.SSLError):
         return f"TLS is refused ({text}); check MYSQL_SSL_CA, and that MYSQL_HOST is a name in its certificate"
     return text
