@@ -1,7 +1,9 @@
 """Interactions → what they say of each video: popularity, mean reward, factors, neighbours. Build-time; reproducible.
 
-One thread, one seed: the same rows give the same bytes. Arrays in, arrays out; no settings, no files.
+One seed, and each part by one thread: the same rows give the same bytes. Arrays in, arrays out; no settings, no files.
 """
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -38,8 +40,10 @@ def build(
         ],
         axis=1,
     )
-    factors = als(log, n_users, n_videos, seed=seed)
-    neighbour, closeness, apart = neighbours(log, n_users, n_videos)
+    with ThreadPoolExecutor(1) as beside:  # the longer half of the work lets go of the interpreter
+        made = beside.submit(als, log, n_users, n_videos, seed=seed)
+        neighbour, closeness, apart = neighbours(log, n_users, n_videos)
+        factors = made.result()
     wide = factors.astype(np.float64)
     user, video = newest(log.user, log.video, HISTORY)
     return Signals(
