@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from benchmarks.options import PRESET
 from tests.contracts import mysql_schema
 from tests.contracts.mariadb import PASSWORD, USER, MariaServer
 
@@ -45,6 +46,7 @@ def demo_on_mariadb(
             "MYSQL_USER": USER,
             "MYSQL_PASSWORD": PASSWORD,
             "MYSQL_DB": SCHEMA,
+            "PRESET": PRESET,
         }
     finally:
         server.kill()

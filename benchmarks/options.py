@@ -2,6 +2,8 @@
 
 import argparse
 
+PRESET = "classic"  # that the aims are of, and that servers which are measured run under
+
 
 def positive(text: str) -> int:
     """A whole number above 0. Raises ArgumentTypeError."""

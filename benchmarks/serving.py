@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.options import PRESET
 from benchmarks.ready import PATH
 from rich.console import Console
 from rich.table import Table
@@ -124,6 +125,7 @@ def _environment(temporary: Path, data: Path, redis_port: int) -> Mapping[str, s
         "LOG_FILE": "off",
         "LOG_LEVEL": "WARNING",
         "READY_BYTES": str(temporary / "ready"),
+        "PRESET": PRESET,
     }
 
 

@@ -165,7 +165,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("var"), description="Where the embedded database and the snapshots are kept.")
     blacklist_path: Path = Field(Path("data/blacklist.csv"), description="URLs never shown; reread on each build.")
-    preset: Annotated[str, AfterValidator(_preset)] = Field("classic", description="The named set of ranking weights.")
+    preset: Annotated[str, AfterValidator(_preset)] = Field(
+        "learned", description="The named set of ranking weights: `learned`, or `classic`, which needs no signals."
+    )
     feed_pattern: Annotated[str, AfterValidator(_pattern)] = Field(
         "VMP AU AU VMP NU FW", description="Pools by slot, repeated; discover uses it without FW, flow is FW alone."
     )

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from tests.api.conftest import MEDIA, resume_row, with_bodies
 from tests.ranking.factory import NOW, make_snapshot, seen, user, video
+from tests.ranking.signals import with_signals
 
 from talentfeed.contracts import FeedRequest, Pool
 from talentfeed.ranking import viewer as viewers
@@ -29,6 +30,7 @@ _PEOPLE = (
     "Camila Ríos",
     "Leo Paz",
 )
+LEARNED = preset("learned")
 _SKILLS = ("Salsa", "Bachata", "Guitar", "Singing", "Editing", "Acting", "Drawing", "Cooking", "Magic", "Chess")
 _FEED_ID = "5c076bac31fd44c4be22cf8cd227de98"
 
@@ -57,8 +59,8 @@ def example() -> dict[str, Any]:
         bodies.resume(resume_row(i, 100 + (i - 1_000) % 8, creator_name=_PEOPLE[(i - 1_000) % 8]), MEDIA)
         for i in snapshot.videos.id.tolist()
     ]
-    snapshot = with_bodies(snapshot, named, [])
-    ranker = prepare(snapshot, initial_policy(), preset("classic"))
+    snapshot = with_signals(with_bodies(snapshot, named, []), 8)
+    ranker = prepare(snapshot, initial_policy(LEARNED), LEARNED)
     request = FeedRequest(
         endpoint="discover",
         pattern=(Pool.AFFINITY, Pool.AFFINITY, Pool.POPULAR),

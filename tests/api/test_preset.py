@@ -8,9 +8,14 @@ from tests.api.conftest import WiredMaker, admin, small_catalogue
 from tests.ranking.signals import with_signals
 
 from talentfeed.api.app import create_app
+from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 
 FEED = "/api/search/total"
+
+
+def test_the_default_is_learned() -> None:
+    assert Settings(_env_file=None).preset == "learned"  # type: ignore[call-arg]
 
 
 def test_a_snapshot_without_signals_is_served_by_classic_until_one_has_them(
