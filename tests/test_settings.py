@@ -106,3 +106,12 @@ def test_an_admin_key_that_fits_no_header_is_refused_without_being_shown(
     with pytest.raises(SettingsError, match="ADMIN_API_KEY: key 2") as caught:
         settings.load(env_file=None)
     assert key not in str(caught.value)
+
+
+def test_a_password_of_nobody_is_refused_and_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYSQL_WRITE_PASSWORD", "open-sesame")
+    with pytest.raises(SettingsError, match="MYSQL_WRITE_PASSWORD: set, but MYSQL_WRITE_USER is not") as caught:
+        settings.load(env_file=None)
+    assert "sesame" not in str(caught.value)
+    monkeypatch.setenv("MYSQL_WRITE_USER", "writer")
+    assert settings.load(env_file=None).mysql_write_user == "writer"

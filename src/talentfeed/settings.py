@@ -239,6 +239,13 @@ class Settings(BaseSettings):
             raise ValueError("missing, and SSH_HOST is set; the bastion needs it")
         return value
 
+    @field_validator("mysql_write_password")
+    @classmethod
+    def _is_somebodys(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if value.get_secret_value() and info.data.get("mysql_write_user") is None:
+            raise ValueError("set, but MYSQL_WRITE_USER is not; name the account it is of, or leave both out")
+        return value
+
     @property
     def embedded_database(self) -> Path:
         """The SQLite file that stands in for MySQL where MYSQL_HOST is not set."""
