@@ -80,6 +80,8 @@ def run(*, seconds: int, data: str | None) -> None:
         told("half load", 0.1)
         pause = CONNECTIONS / (loads["feeds"].rate / 2) * 1e3
         loads["half load"] = _load(server, FEED, seconds=seconds, pause=pause)
+        # what the machine, the generator and the framework make of the same rate without a feed
+        loads["ready bytes at that rate"] = _load(server, PATH, seconds=seconds, pause=pause)
         with _neighbour(server.url):
             loads["half load beside 300,000-byte bodies"] = _load(server, FEED, seconds=seconds, pause=pause)
         told("half load", 1.0)
@@ -247,6 +249,7 @@ def _show(loads: Mapping[str, Load], answers: list[Any]) -> None:
             "share": round(feeds.rate / ready.rate, 4),
             "p50_ms": round(feeds.p50, 3),
             "p99_ms_half_load": round(loads["half load"].p99, 3),
+            "p99_ms_ready_bytes_at_that_rate": round(loads["ready bytes at that rate"].p99, 3),
             "p99_ms_beside_long_bodies": round(loads["half load beside 300,000-byte bodies"].p99, 3),
             "reload_p99_ratio": round(ratio, 3),
             "errors": sum(one.errors for one in loads.values()),
