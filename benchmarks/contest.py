@@ -99,7 +99,7 @@ def run(sizes: Sequence[int], *, n_feeds: int, seed: int, profile: bool) -> None
             gc.collect()
     console = Console()
     if not console.is_terminal:
-        console.width = 120
+        console.width = 140
     show(console, results, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     for one in profiles:
         profiling.show(console, one)
