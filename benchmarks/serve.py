@@ -14,9 +14,9 @@ examples:
 The demo's data at today's scale, a Redis, and `talentfeed serve` with one worker held to one core; Redis and wrk have
 the others. wrk asks at 16 connections for viewers with a history, without one and unknown, a third of them scrolling.
 The rival is the same application on a route that answers with the bytes of one feed, ready-made. Half load is half of
-the feeds a second that were measured; the rival at that rate tells how much of the 99th percentile is the machine's.
-While it lasts, a neighbour sends 300,000 bytes of excluded_ids ten times a
-second; then a build runs, on all cores. Two workers are measured where the machine has four cores.
+the feeds a second that were measured; the rival at that rate tells how much of the 99th percentile is the machine's,
+and so does a fixed computation on the idle core before all. While the load lasts, a neighbour sends 300,000 bytes of
+excluded_ids ten times a second; then a build runs, on all cores. Two workers are measured where the machine has four.
 """
 
 

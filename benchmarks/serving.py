@@ -1,6 +1,7 @@
 """The phases of `benchmarks.serve`: servers started, asked by wrk, and ended again."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.options import PRESET
+from benchmarks.pulse import Pulse, pulse
 from benchmarks.ready import PATH
 from rich.console import Console
 from rich.table import Table
@@ -72,6 +74,9 @@ def run(*, seconds: int, data: str | None) -> None:
         server.others = (redis.process.pid,)
         (temporary / "ready").write_bytes(_post(server.url + FEED, {"user_id": 7}))
         server.hold(1)
+        told("the machine", 0.1)
+        machine = pulse(seconds=seconds, core=min(os.sched_getaffinity(0)))
+        told("the machine", 1.0)
         told("feeds", 0.1)
         _load(server, FEED, seconds=2)
         loads = {"feeds": _load(server, FEED, seconds=seconds)}
@@ -91,7 +96,7 @@ def run(*, seconds: int, data: str | None) -> None:
         with _reload(server.url) as answers:
             loads["half load during a reload"] = _load(server, FEED, seconds=seconds, pause=pause)
         told("a reload", 1.0)
-    _show(loads, answers)
+    _show(loads, answers, machine)
 
 
 @dataclass
@@ -226,7 +231,7 @@ def _reload(url: str) -> Iterator[list[Any]]:
         thread.join()
 
 
-def _show(loads: Mapping[str, Load], answers: list[Any]) -> None:
+def _show(loads: Mapping[str, Load], answers: list[Any], machine: Pulse) -> None:
     table = Table(title=f"One worker on one core, {CONNECTIONS} connections, Redis recording")
     for name in ("", "a second", "p50 ms", "p99 ms", "errors"):
         table.add_column(name, justify="left" if not name else "right")
@@ -242,6 +247,10 @@ def _show(loads: Mapping[str, Load], answers: list[Any]) -> None:
         f"{feeds.rate / ready.rate:.0%} of what ready-made bytes reach; a reload takes p99 to {ratio:.2f}x "
         f"({len(answers)} reloads)."
     )
+    console.print(
+        f"The machine alone: a fixed computation took {machine.p50:.2f} ms at the median, {machine.p99:.2f} at the "
+        f"99th percentile, {machine.worst:.1f} at worst; {machine.slow:.1%} took over three times the median."
+    )
     emit(
         {
             "feeds_per_s": round(feeds.rate, 1),
@@ -252,6 +261,7 @@ def _show(loads: Mapping[str, Load], answers: list[Any]) -> None:
             "p99_ms_ready_bytes_at_that_rate": round(loads["ready bytes at that rate"].p99, 3),
             "p99_ms_beside_long_bodies": round(loads["half load beside 300,000-byte bodies"].p99, 3),
             "reload_p99_ratio": round(ratio, 3),
+            "machine": {name: round(value, 4) for name, value in dataclasses.asdict(machine).items()},
             "errors": sum(one.errors for one in loads.values()),
         }
     )
