@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.database import demo_on_mariadb
+from benchmarks.output import for_tables
 from rich.console import Console
 from rich.table import Table
 
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--scales", type=_scales, default=SCALES, help=f"by commas; 1 is today's (default {SCALES})")
     parser.add_argument("--runs", type=_count, default=2, help="builds a scale (default 2)")
     chosen = parser.parse_args()
-    console, said = Console(), Console(stderr=True)
+    console, said = for_tables(), Console(stderr=True)
     best: dict[float, Run] = {}
     for scale in chosen.scales:
         with tempfile.TemporaryDirectory() as folder, said.status("") as status:

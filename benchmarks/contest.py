@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks import catalogue, plain, profiling, rivals
 from benchmarks.catalogue import Catalogue
 from benchmarks.learned import learned_policy
+from benchmarks.output import for_tables
 from benchmarks.requests import SIZE, Asked, asked
 from benchmarks.table import show
-from rich.console import Console
 
 from talentfeed.console import Progress, emit, progress
 from talentfeed.contracts import N_FEATURES, Floats, Policy, Slate, Slot
@@ -97,9 +97,7 @@ def run(sizes: Sequence[int], *, n_feeds: int, seed: int, profile: bool) -> None
             told(f"{n_videos:,} videos", 1.0)
             del made
             gc.collect()
-    console = Console()
-    if not console.is_terminal:
-        console.width = 140
+    console = for_tables()
     show(console, results, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     for one in profiles:
         profiling.show(console, one)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import load, service
+from benchmarks.output import for_tables
 from benchmarks.prometheus import Prometheus, Series, nothing, panels, watching
-from rich.console import Console
 from rich.table import Table
 
 LEARNING = {"POLICY_MODE": "online", "REWARD_WINDOW_SECONDS": "10", "POLICY_UPDATE_SECONDS": "10"}
@@ -86,7 +86,7 @@ def learner(place: Path, environment: Mapping[str, str]) -> Iterator[None]:
 
 def printed(prometheus: Prometheus, seconds: float) -> dict[str, Any]:
     """Print every panel over the last `seconds`; → how many there are, and which show nothing without saying why."""
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = for_tables()
     last, empty, unexplained = "", [], []
     for row, panel in panels():
         found = prometheus.panel(panel, seconds)

@@ -17,10 +17,10 @@ from typing import Any
 import asyncmy
 import uvloop
 from benchmarks import served
+from benchmarks.output import for_tables
 from benchmarks.recording import produce
 from benchmarks.served import ACTIVITIES, Kitchen
 from redis.asyncio import Redis
-from rich.console import Console
 from rich.table import Table
 from tests.contracts import mysql_schema
 from tests.contracts.backends import RedisServer
@@ -258,9 +258,7 @@ def _seconds(process: "subprocess.Popen[bytes] | None") -> float:
 
 
 def _show(result: Result) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
+    console = for_tables()
     table = Table(title="Redis synced on each write, MariaDB on each commit")
     table.add_column("measure", no_wrap=True)
     for name in ("measured", "aim"):

@@ -16,6 +16,7 @@ from typing import Any
 import asyncmy
 import numpy as np
 from benchmarks import service
+from benchmarks.output import for_tables
 from benchmarks.visitors import Account, Connection, visit
 from rich.console import Console
 from rich.progress import Progress
@@ -240,7 +241,7 @@ def _show(report: Mapping[str, Any], *, lost_served: float, degraded: float, sto
     table.add_row("a feed, median / p99", "", f"{report['p50_ms']} / {report['p99_ms']} ms")
     table.add_row("memory at the end, PSS", "", f"{report['memory_mb']} MB")
     table.add_row("memory grows", "flat", f"{report['slope_mb_per_min']} MB a minute")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    for_tables().print(table)
 
 
 if __name__ == "__main__":

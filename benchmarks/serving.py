@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.options import PRESET
+from benchmarks.output import for_tables
 from benchmarks.pulse import Pulse, pulse
 from benchmarks.ready import PATH
-from rich.console import Console
 from rich.table import Table
 from tests.contracts.backends import RedisServer
 from tests.contracts.ports import free_port
@@ -237,9 +237,7 @@ def _show(loads: Mapping[str, Load], answers: list[Any], machine: Pulse) -> None
         table.add_column(name, justify="left" if not name else "right")
     for name, one in loads.items():
         table.add_row(name, f"{one.rate:,.0f}", f"{one.p50:.2f}", f"{one.p99:.2f}", str(one.errors))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
+    console = for_tables()
     console.print(table)
     feeds, ready = loads["feeds"], loads["ready bytes"]
     ratio = loads["half load during a reload"].p99 / loads["half load, all cores"].p99

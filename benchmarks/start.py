@@ -4,13 +4,13 @@ import argparse
 import compileall
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import service
+from benchmarks.output import for_tables
 from rich.console import Console
 from rich.table import Table
 
@@ -160,7 +160,7 @@ def _show(starts: dict[int, list[float]], builds: list[float], memory: dict[str,
         total = not name.startswith("snapshot")
         aims = ("", "") if not total else (f"{OLD['memory']:,.0f} MB", f"≤ {AIMS['memory']:g} MB")
         table.add_row(f"{WORKERS} workers, PSS {name}" if total else name, *aims, f"{value:.1f} MB", "", "")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    for_tables().print(table)
 
 
 if __name__ == "__main__":
