@@ -14,6 +14,7 @@ from talentfeed import settings as settings_module
 from talentfeed.commands import activities, policy, serving, snapshots
 from talentfeed.commands.compare import compare
 from talentfeed.commands.evaluate import evaluate
+from talentfeed.commands.export import export
 from talentfeed.commands.fit import fit
 from talentfeed.commands.judge import judge
 from talentfeed.commands.learn import learn
@@ -253,6 +254,7 @@ def version() -> None:
 
 app.command()(compare)
 app.command()(evaluate)
+app.command()(export)
 app.command()(fit)
 app.command()(judge)
 app.command()(learn)

@@ -1,7 +1,8 @@
 """Nouns of retrieval: what was shown to whom, and what it says of each video. Shapes and dtypes, no behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,12 @@ Indices = NDArray[np.int32]
 
 ITEM_SIGNALS = ("popularity_12h", "popularity_3d", "shown", "worth")  # columns of `Signals.items`
 VIEWER_SIGNALS = ("als", "co_view")  # what the viewer's own events add to a video
+SUITING = ("skill_similarity", "extended_match")  # how a video suits the viewer's taste; without events, the profile
+
+# What a match with the viewer is taken for where the data do not say, in log-odds of a full one against none: of what
+# people do themselves it says nothing more; of a profile about what being liked seven times as often says.
+TASTE_PRIOR: Mapping[str, float] = MappingProxyType(dict.fromkeys(SUITING, 0.0))
+PROFILE_PRIOR: Mapping[str, float] = MappingProxyType(dict.fromkeys(SUITING, 2.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +37,17 @@ class Blend:
     """A logistic model of `a viewer meets this video and likes it`: weights by signal, and the constants.
 
     sigmoid(level + weights · signals) is the probability that a pair is one that was liked, and not one of the videos
-    drawn uniformly beside it in the fit.
+    drawn uniformly beside it in the fit. `taste` and `profile` come on top of `warm` and `cold`, each with its level.
     """
 
     warm: Mapping[str, float]  # with a history: ITEM_SIGNALS and VIEWER_SIGNALS
     cold: Mapping[str, float]  # without: ITEM_SIGNALS
     warm_level: float
     cold_level: float
+    taste: Mapping[str, float] = field(default_factory=lambda: dict(TASTE_PRIOR))  # with a history: SUITING
+    profile: Mapping[str, float] = field(default_factory=lambda: dict(PROFILE_PRIOR))  # without: SUITING
+    taste_level: float = 0.0
+    profile_level: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from tests.reference import learned as reference
 
 from talentfeed.contracts import HISTORY, Floats, Ints
 from talentfeed.errors import LogError
-from talentfeed.evidence import ITEM_SIGNALS, VIEWER_SIGNALS, Blend, Signals
+from talentfeed.evidence import ITEM_SIGNALS, PROFILE_PRIOR, SUITING, TASTE_PRIOR, VIEWER_SIGNALS, Blend, Signals
 from talentfeed.learning import blend, retrieval
 from talentfeed.snapshot import signals as built
 
@@ -79,6 +79,7 @@ def test_without_a_history_the_cold_weights_rank() -> None:
         cold={**dict.fromkeys(ITEM_SIGNALS, 0.0), "popularity_3d": 2.0},
         warm_level=0.0,
         cold_level=0.0,
+        profile=dict.fromkeys(SUITING, 0.0),
     )
     assert blended(signals, weights, rows()) == pytest.approx(2.0 * signals.items[:, 1])
     assert not blended(signals, weights, rows(1, 2)).any()
@@ -103,6 +104,40 @@ def test_what_fits_ranks_a_viewer_s_own_circle_first(signals: Signals) -> None:
     own = [blended(signals, weights, video[user == u].astype(np.int64)) for u in (5, 100)]
     assert np.mean(np.argsort(-own[0])[:12] < 30) > 0.8
     assert np.mean(np.argsort(-own[1])[:12] >= 30) > 0.8
+
+
+def profiled(seed: int, users: int, *, worth: tuple[float, float]) -> Blend:
+    """Users who differ in how much they like at all, and like by two columns of their own, of these weights."""
+    rng = np.random.default_rng(seed)
+    columns = rng.random((users, VIDEOS, 2)) * rng.random((users, 1, 1))  # some find more that suits them
+    odds = columns @ np.array(worth) + rng.normal(-4, 1, (users, 1))
+    liked = {u: np.flatnonzero(rng.random(VIDEOS) < 1 / (1 + np.exp(-odds[u]))) for u in range(users)}
+    return blend.fit(
+        np.zeros((VIDEOS, len(ITEM_SIGNALS))),
+        lambda _: np.zeros((len(VIEWER_SIGNALS), VIDEOS)),
+        liked,
+        lambda _: rows(),
+        by_taste=lambda u, videos: columns[u, videos] if u % 2 else None,
+        by_profile=lambda u, videos: columns[u, videos],
+    )
+
+
+def test_what_suits_a_viewer_weighs_what_it_was_worth() -> None:
+    found = profiled(0, 4_000, worth=(1.5, 4.0))
+    assert [*found.profile.values()] == pytest.approx([1.5, 4.0], abs=0.25)
+    assert [*found.taste.values()] == pytest.approx([1.5, 4.0], abs=0.35)
+
+
+def test_one_who_liked_moves_the_prior_a_part_of_the_way() -> None:
+    found = profiled(5, 1, worth=(-5.0, 9.0))
+    assert -5.0 < found.profile["skill_similarity"] < PROFILE_PRIOR["skill_similarity"]
+    assert PROFILE_PRIOR["extended_match"] < found.profile["extended_match"] < 9.0
+
+
+def test_where_nobody_has_a_profile_the_prior_stays(signals: Signals) -> None:
+    found = fitted(signals)
+    assert (found.profile, found.taste) == (dict(PROFILE_PRIOR), dict(TASTE_PRIOR))
+    assert (found.profile_level, found.taste_level) == (0.0, 0.0)
 
 
 def test_the_same_seed_fits_the_same_weights(signals: Signals) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from talentfeed.contracts import HISTORY, Snapshot
-from talentfeed.evidence import ITEM_SIGNALS, VIEWER_SIGNALS, Blend, Signals
+from talentfeed.evidence import ITEM_SIGNALS, SUITING, VIEWER_SIGNALS, Blend, Signals
 
 
 def with_signals(snapshot: Snapshot, seed: int, *, factors: int = 8, neighbours: int = 5) -> Snapshot:
@@ -39,6 +39,10 @@ def with_signals(snapshot: Snapshot, seed: int, *, factors: int = 8, neighbours:
                 cold=dict(zip(ITEM_SIGNALS, (0.9, 0.3, -0.2, 0.1), strict=True)),
                 warm_level=-1.0,
                 cold_level=-2.0,
+                taste=dict(zip(SUITING, (1.5, -0.7), strict=True)),
+                profile=dict(zip(SUITING, (2.5, 1.25), strict=True)),
+                taste_level=-0.3,
+                profile_level=0.4,
             ),
         ),
     )

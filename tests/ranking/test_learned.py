@@ -50,8 +50,10 @@ def assert_is_reference(snapshot: Snapshot, who: Viewer, weights: Preset, policy
     plain = features_of_classic(snapshot, who, seed).tolist()
     odds = reference.likely(signals, who.evidence.tolist(), plain)
     means = learned.posterior_means(learned.items_part(signals)[1], videos.id, policy.counts)
+    taste = signals.blend.taste if len(who.evidence) else dict.fromkeys(signals.blend.taste, 0.0)
+    whole = [value + reference.suits(taste, 0.0, row) for row, value in zip(plain, odds, strict=True)]
     x = np.array(
-        [reference.scaled(row, value, mean) for row, value, mean in zip(plain, odds, means, strict=True)]
+        [reference.scaled(row, value, mean) for row, value, mean in zip(plain, whole, means, strict=True)]
     ).reshape(-1, 20)
     asked = ranker.kernel.look(who, now=NOW, seed=seed)
     np.testing.assert_allclose(asked.likely(), odds, rtol=1e-5, atol=1e-5)  # factors are single
@@ -306,7 +308,7 @@ def test_evidence_of_another_snapshot_is_refused() -> None:
 
 
 def test_presets_start_as_they_say() -> None:
-    weights = LearnedWeights(start={"blend": 0.5}, trust=7.0, retrieved={}, profile={})
+    weights = LearnedWeights(start={"blend": 0.5}, trust=7.0, retrieved={})
     derived = linucb.derive(learned.initial(weights))
     assert dict(zip(learned.NAMES, derived.theta, strict=True))["blend"] == pytest.approx(0.5)
     assert derived.inverse[0, 0] == pytest.approx(1 / 7)

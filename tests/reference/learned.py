@@ -1,7 +1,7 @@
 """The preset `learned` as plainly as it can be said: a video at a time, everything anew. Noise is handed in."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,13 +12,16 @@ LARGEST = {1: 1.5, 2: 6.0, 3: 10.0, 17: 0.3}
 
 
 def likely(signals: Signals, evidence: Sequence[int], x: Sequence[Sequence[float]]) -> list[float]:
-    """Log-odds of each video, of a viewer's newest distinct events, newest first; `x`: the 18 features of each."""
+    """Log-odds of each video, of a viewer's newest distinct events, newest first; `x`: the 18 features of each.
+
+    Of a viewer with events but for what suits the taste, which is asked only of what is scored.
+    """
     blend, n = signals.blend, len(signals.items)
     if not evidence:
         return [
             blend.cold_level
             + sum(blend.cold[name] * signals.items[row, i] for i, name in enumerate(ITEM_SIGNALS))
-            + 2.0 * (x[row][5] + x[row][6])  # skill similarity, extended match
+            + suits(blend.profile, blend.profile_level, x[row])
             for row in range(n)
         ]
     known = len(evidence) / (len(evidence) + 2.0)
@@ -36,9 +39,18 @@ def likely(signals: Signals, evidence: Sequence[int], x: Sequence[Sequence[float
         items = sum(blend.warm[name] * signals.items[row, i] for i, name in enumerate(ITEM_SIGNALS))
         als = known * float(np.dot(signals.factors[row].astype(np.float64), user))
         found.append(
-            blend.warm_level + items + blend.warm["als"] * als + blend.warm["co_view"] * math.log(1e-4 + known * close)
+            blend.warm_level
+            + items
+            + blend.warm["als"] * als
+            + blend.warm["co_view"] * math.log(1e-4 + known * close)
+            + blend.taste_level
         )
     return found
+
+
+def suits(weights: Mapping[str, float], level: float, x: Sequence[float]) -> float:
+    """What suiting the viewer adds: the features 5 and 6."""
+    return level + weights["skill_similarity"] * x[5] + weights["extended_match"] * x[6]
 
 
 def scaled(x: Sequence[float], log_odds: float, posterior_mean: float) -> list[float]:

@@ -1,12 +1,15 @@
 """Weights that a fit leaves beside the snapshots."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from talentfeed.errors import SnapshotError
+from talentfeed.evidence import PROFILE_PRIOR
 from talentfeed.ranking.sound_signals import blend_faults
 from talentfeed.snapshot import weights
 from talentfeed.snapshot.weights import BLEND
@@ -29,6 +32,16 @@ def test_what_was_left_is_what_is_found_and_the_name_tells_weights_apart(tmp_pat
     assert [path.name for path in folder.iterdir()] == [weights.FILE]
 
 
+def test_weights_of_before_profiles_were_fitted_are_read_and_get_the_prior(tmp_path: Path) -> None:
+    weights.leave(tmp_path, BLEND, rows=7, until=0.0)
+    stored = json.loads((tmp_path / weights.FILE).read_bytes())
+    for name in ("taste", "profile", "taste_level", "profile_level"):
+        del stored["blend"][name]
+    (tmp_path / weights.FILE).write_text(json.dumps(stored))
+    found = weights.newest(tmp_path).blend
+    assert (found.warm, found.profile, found.profile_level) == (BLEND.warm, dict(PROFILE_PRIOR), 0.0)
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{}", b'{"name": "a", "blend": {"warm": {}, "cold": {}, "warm_level": 0, "cold_level": 0}}'],
@@ -40,7 +53,13 @@ def test_a_damaged_file_is_an_error_that_says_how_to_mend_it(tmp_path: Path, con
 
 
 def test_no_blend_is_not_written(tmp_path: Path) -> None:
-    for wrong in (replace(BLEND, warm={}), replace(BLEND, cold_level=np.nan)):
-        with pytest.raises(ValueError, match=r"warm has weights of nothing|not finite"):
+    damaged: tuple[dict[str, Any], ...] = (
+        {"warm": {}},
+        {"profile": {}},
+        {"cold_level": np.nan},
+        {"taste_level": np.inf},
+    )
+    for wrong in (replace(BLEND, **values) for values in damaged):
+        with pytest.raises(ValueError, match=r"(warm|profile) has weights of nothing|not finite"):
             weights.leave(tmp_path, wrong, rows=1, until=0.0)
     assert not [*tmp_path.iterdir()]

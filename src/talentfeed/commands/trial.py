@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from talentfeed.contracts import NO_DATE, Ints, Snapshot
+from talentfeed.contracts import NO_DATE, Floats, Ints, Snapshot
 from talentfeed.demo import folder as folders
 from talentfeed.demo.folder import Dataset
 from talentfeed.errors import DatasetError
@@ -17,7 +18,11 @@ from talentfeed.evaluation.protocol import Split
 from talentfeed.evidence import Blend, Interactions
 from talentfeed.learning import blend as blends
 from talentfeed.learning.retrieval import viewer_columns
+from talentfeed.learning.suiting import Suiting
 from talentfeed.snapshot import signals as built
+
+if TYPE_CHECKING:
+    from talentfeed.snapshot.source import Source
 
 Progress = Callable[[str, float], None]
 
@@ -31,60 +36,64 @@ def training_snapshot(
     It goes the way of all data: import, fit, build, publish, load. What is judged on is not in the folder that is
     imported, so the weights know nothing of it either.
     """
-    from talentfeed.demo.dataset import import_dataset
     from talentfeed.snapshot import store, weights
     from talentfeed.snapshot.build import build, exposed
-    from talentfeed.snapshot.source import Source, open_sqlite
 
     with tempfile.TemporaryDirectory(prefix="talentfeed-trial-") as place:
-        there = Path(place)
+        there, now = Path(place), time.time()
         dropped = folders.write_training(source, there / "training", cut, keep_undated=keep_undated)
-        report = import_dataset(there / "training", there / "training.db", progress=progress)
-        database, now = Source(database=lambda: open_sqlite(there / "training.db")), time.time()
-        log, until = exposed(database, now=now, as_of=report.as_of, progress=progress)
-        blend = fit(log.rows, log.n_users, log.n_videos, seed=seed, progress=progress)
-        weights.leave(there / "snapshots", blend, rows=len(log.rows.at), until=until)
+        database, as_of = imported(there / "training", there / "training.db", progress=progress)
+        log, plain = exposed(database, now=now, as_of=as_of, progress=progress)
+        blend = fit(log.rows, plain, seed=seed, progress=progress)
+        weights.leave(there / "snapshots", blend, rows=len(log.rows.at), until=plain.manifest.watermark)
         build(
             database,
             there / "snapshots",
             now=now,
-            as_of=report.as_of,
+            as_of=as_of,
             media_base_url="https://media.example.org",
             progress=progress,
         )
         yield store.load(there / "snapshots"), dropped
 
 
-def whole(data: Dataset) -> Interactions:
-    """All of a folder, history first."""
-    parts = (data.history, data.interactions)
-    return Interactions(
-        user=np.concatenate([part.user for part in parts]),
-        video=np.concatenate([part.video for part in parts]),
-        at=np.concatenate([part.at for part in parts]),
-        reward=np.concatenate([part.reward for part in parts]),
-    )
+def imported(folder: Path, place: Path, *, progress: Progress) -> tuple["Source", float | None]:
+    """A dataset folder in a database made of it at `place`, and its day."""
+    from talentfeed.demo.dataset import import_dataset
+    from talentfeed.snapshot.source import Source, open_sqlite
+
+    report = import_dataset(folder, place, progress=progress)
+    return Source(database=lambda: open_sqlite(place)), report.as_of
 
 
-def fit(log: Interactions, n_users: int, n_videos: int, *, seed: int, progress: Progress) -> Blend:
+def fit(log: Interactions, plain: Snapshot, *, seed: int, progress: Progress) -> Blend:
     """The blend, fitted on the last fifth of a training log with the signals of the rest.
 
-    Where rows have no time, a fifth drawn at random stands in. Raises LogError where nothing was liked there.
+    `plain`: the snapshot of the same users and videos; its signals are not looked at. Where rows have no time, a fifth
+    drawn at random stands in. Raises LogError where nothing was liked there.
     """
+    n_users, n_videos = len(plain.users.id), len(plain.videos.id)
     inner = inner_split(log, seed)
     progress("signals to fit on", 0.0)
     known = built.build(inner.training, n_users, n_videos, clock=inner.cut, seed=seed)
     progress("signals to fit on", 1.0)
     job = protocol.task(inner, n_users, n_videos)
 
+    suiting = Suiting(plain, before=inner.cut, unknown=job.positives)
+
     def events(user: int) -> Ints:
         return known.event_video[known.event_start[user] : known.event_start[user + 1]].astype(np.int64)
+
+    def by_taste(user: int, videos: Ints) -> Floats | None:
+        return suiting.by_taste(user, videos) if len(events(user)) else None
 
     return blends.fit(
         known.items,
         lambda user: viewer_columns(known, events(user)),
         dict(job.positives),
         job.shown.__getitem__,
+        by_taste=by_taste,
+        by_profile=suiting.by_profile,
         seed=seed,
         progress=lambda done: progress("weights", done),
     )

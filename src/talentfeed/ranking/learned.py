@@ -11,7 +11,7 @@ import numpy as np
 
 from talentfeed.contracts import FEATURE_NAMES, BanditState, Counts, Floats, Ints, Snapshot
 from talentfeed.errors import PolicyError, SnapshotError
-from talentfeed.evidence import ITEM_SIGNALS, VIEWER_SIGNALS, Blend, Signals
+from talentfeed.evidence import ITEM_SIGNALS, SUITING, VIEWER_SIGNALS, Blend, Signals
 from talentfeed.ranking import features, linucb, native
 from talentfeed.ranking.presets import LearnedWeights, Preset
 
@@ -66,8 +66,8 @@ class Learned:
         root = np.linalg.solve(np.linalg.cholesky(state.A), np.eye(len(NAMES)))
         return cls(
             signals=signals,
-            warm=warm,
-            cold=cold,
+            warm=warm + signals.blend.taste_level,
+            cold=cold + signals.blend.profile_level,
             fixed=fixed,
             derived=derived,
             root=np.ascontiguousarray(root.T),
@@ -90,7 +90,9 @@ class Learned:
         )
         to.confidence = known.confidence
         to.als, to.co_view = (known.blend.warm[name] for name in VIEWER_SIGNALS)
-        to.similarity, to.match = (self.weights.profile[name] for name in ("skill_similarity", "extended_match"))
+        to.profile, to.taste = (
+            type(to.taste)(*(weights[name] for name in SUITING)) for weights in (known.blend.profile, known.blend.taste)
+        )
         to.scale = type(to.scale)(*SCALE[list(features.MOVING)])
         to.theta = type(to.theta)(*self.derived.theta)
         for line, values in enumerate(self.root):
@@ -113,7 +115,10 @@ def initial(weights: LearnedWeights) -> BanditState:
 
 
 def items_part(signals: Signals) -> tuple[Floats, Floats]:
-    """What the blend says of each video whoever looks, (n,): for viewers with events, and without."""
+    """What the blend says of each video whoever looks, (n,): for viewers with events, and without.
+
+    Without the levels of what suits the viewer.
+    """
     known: Blend = signals.blend
     warm = known.warm_level + signals.items @ np.array([known.warm[name] for name in ITEM_SIGNALS])
     cold = known.cold_level + signals.items @ np.array([known.cold[name] for name in ITEM_SIGNALS])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from talentfeed.contracts import N_TOKENS, Floats, Ints, Pool
 from talentfeed.errors import KernelMissingError
+from talentfeed.evidence import SUITING
 
 SOURCES = Path(__file__).parent / "native"
 LIBRARY = Path(__file__).parent / "_kernel.so"
@@ -92,7 +93,8 @@ class Learned(_Struct):
     _fields_: ClassVar = [
         *((name, _I) for name in ("on", "n_factors", "n_near")),
         *((name, _P) for name in ("factors", "gram", "warm", "cold", "apart", "near", "closeness", "fixed")),
-        *((name, _D) for name in ("confidence", "als", "co_view", "similarity", "match")),
+        *((name, _D) for name in ("confidence", "als", "co_view")),
+        *((name, _D * len(SUITING)) for name in ("profile", "taste")),
         ("scale", _D * N_MOVING),
         ("theta", _D * N_SCALED),
         ("root", _D * N_SCALED * N_SCALED),

@@ -46,7 +46,6 @@ class LearnedWeights:
 
     start: Mapping[str, float]  # theta before any reward, by name of the feature; the others 0
     trust: float  # rewards that the start weighs
-    profile: Mapping[str, float]  # log-odds that a match with the viewer adds while nothing is known of what they do
     retrieved: Mapping[Pool, int]  # best by the blend that are scored, of each pool's candidates
 
 
@@ -109,9 +108,8 @@ _LEARNED = Preset(
     feature_noise=0.3,
     epsilon=0.02,
     learned=LearnedWeights(
-        start={"blend": 1.0, "skill_similarity": 0.1, "extended_match": 0.1},
+        start={"blend": 1.0},  # what was fitted, as it is: its weights are those of `talentfeed fit`
         trust=20.0,
-        profile={"skill_similarity": 2.0, "extended_match": 2.0},
         retrieved={Pool.POPULAR: 128, Pool.AFFINITY: 256, Pool.FRESH: 128},
     ),
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from talentfeed.contracts import HISTORY, Snapshot
-from talentfeed.evidence import ITEM_SIGNALS, VIEWER_SIGNALS, Blend, Signals
+from talentfeed.evidence import ITEM_SIGNALS, SUITING, VIEWER_SIGNALS, Blend, Signals
 from talentfeed.ranking import native
 
 
@@ -63,9 +63,13 @@ def blend_faults(blend: Blend) -> Iterator[str]:
     for name, weights, known in (
         ("warm", blend.warm, (*ITEM_SIGNALS, *VIEWER_SIGNALS)),
         ("cold", blend.cold, ITEM_SIGNALS),
+        ("taste", blend.taste, SUITING),
+        ("profile", blend.profile, SUITING),
     ):
         if set(weights) != set(known):
             yield f"{name} has weights of {', '.join(sorted(weights)) or 'nothing'}; accepted: {', '.join(known)}"
-    numbers = [*blend.warm.values(), *blend.cold.values(), blend.warm_level, blend.cold_level]
+    parts = (blend.warm, blend.cold, blend.taste, blend.profile)
+    levels = (blend.warm_level, blend.cold_level, blend.taste_level, blend.profile_level)
+    numbers = [value for part in parts for value in part.values()] + [*levels]
     if not np.isfinite(numbers).all():
         yield "a weight is not finite"

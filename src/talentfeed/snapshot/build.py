@@ -16,6 +16,7 @@ from talentfeed.snapshot import checks, store, weights
 from talentfeed.snapshot.source import TABLES, Source, ahead, read
 
 if TYPE_CHECKING:
+    from talentfeed.snapshot.export import Exported
     from talentfeed.snapshot.exposures import Log
     from talentfeed.snapshot.frames import Frames
     from talentfeed.snapshot.workbench import Workbench
@@ -102,12 +103,34 @@ def exposed(
     as_of: float | None = None,
     blacklist: Path | None = None,
     progress: Progress = lambda _stage, _done: None,
-) -> "tuple[Log, float]":
-    """What a build makes its signals of, and the watermark. Nothing is written; arguments and errors as `build`."""
-    with _cleaned(source, _Stages(progress), now=now, as_of=as_of, blacklist=blacklist) as (_, frames):
-        from talentfeed.snapshot import exposures
+) -> "tuple[Log, Snapshot]":
+    """What a build makes its signals of, and the snapshot that it makes but for these and its version.
 
-        return exposures.log(frames.exposures, frames.users, frames.videos), frames.watermark
+    Nothing is written; arguments and errors as `build`.
+    """
+    with _cleaned(source, _Stages(progress), now=now, as_of=as_of, blacklist=blacklist) as (bench, frames):
+        from talentfeed.snapshot import exposures
+        from talentfeed.snapshot.pack import pack
+        from talentfeed.snapshot.tables import derive
+
+        shown = exposures.log(frames.exposures, frames.users, frames.videos)
+        return shown, pack(frames, derive(bench, frames), media_base_url="", as_of=as_of)
+
+
+def exported(
+    source: Source,
+    folder: Path,
+    *,
+    now: float,
+    as_of: float | None = None,
+    blacklist: Path | None = None,
+    progress: Progress = lambda _stage, _done: None,
+) -> "Exported":
+    """Write what a build reads as a dataset folder. Arguments and errors as `build`; DatasetError as `export`."""
+    with _cleaned(source, _Stages(progress), now=now, as_of=as_of, blacklist=blacklist) as (_, frames):
+        from talentfeed.snapshot.export import export
+
+        return export(frames, folder, progress=progress)
 
 
 class _Stages:

@@ -28,7 +28,9 @@ BLEND = Blend(
     cold={"popularity_12h": 0.361, "popularity_3d": 0.553, "shown": 0.229, "worth": 1.198},
     warm_level=3.552,
     cold_level=-4.823,
-)
+    taste={"skill_similarity": 0.165, "extended_match": 1.039},
+    taste_level=-0.082,
+)  # nobody there has a profile: what it weighs stays at the prior
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):

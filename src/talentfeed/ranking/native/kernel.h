@@ -90,7 +90,8 @@ typedef struct {
     const float *closeness;           /* theirs */
     const double *fixed;              /* (n, N_SCALED) scaled features; those of viewer and moment 0 */
     double confidence, als, co_view;  /* of a pair that was seen; the blend's weights */
-    double similarity, match;         /* the same of the profile, for viewers without events */
+    double profile[2];                /* the same of skill similarity and extended match, for viewers without events */
+    double taste[2];                  /* ... and with events: of those that are scored alone */
     double scale[N_MOVING];
     double theta[N_SCALED];
     double root[N_SCALED][N_SCALED];  /* by column: x^T A^-1 x is the square of (root x), a lower triangle */

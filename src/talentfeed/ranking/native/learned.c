@@ -1,8 +1,8 @@
 /* The preset `learned`: retrieval by the blend, then one bandit over scaled features.
  *
  * The blend is a logistic model of `this viewer likes this video`: what is known of the item, ALS folded in from the
- * viewer's newest events (Hu, Koren and Volinsky, ICDM 2008), and co-views. Of each pool's candidates the best by the
- * blend are scored.
+ * viewer's newest events (Hu, Koren and Volinsky, ICDM 2008), and co-views; without events what suits the profile. Of
+ * each pool's candidates the best by it are scored; only of these it is asked what suits the taste.
  */
 #include "columns.h"
 #include "heap.h"
@@ -102,14 +102,14 @@ INLINE void find_near(const Catalogue *c, const Request *q, Room *room) {
     }
 }
 
-/* Log-odds that the viewer likes each video, into `room->likely`. */
+/* Log-odds that the viewer likes each video, into `room->likely`; of a viewer with events but for what suits the taste. */
 INLINE void blend(const Catalogue *c, const Request *q, Room *room) {
     const Learned *l = &c->learned;
     if (!q->n_evidence) { /* what is popular, and what suits the profile */
         arrange(c, q, room);
         for (int64_t row = 0; row < c->n_videos; row++)
-            room->likely[row] = l->cold[row] + l->similarity * similarity(c->videos + row, q, room)
-                                + l->match * match(c->videos + row, room);
+            room->likely[row] = l->cold[row] + l->profile[0] * similarity(c->videos + row, q, room)
+                                + l->profile[1] * match(c->videos + row, room);
         clear(c, q, room);
         return;
     }
@@ -146,7 +146,9 @@ INLINE void features_of(const Catalogue *c, const Request *q, const Room *room, 
         double value = z[k] * l->scale[k];
         x[MOVES[k]] = value > 1.0 ? 1.0 : value;
     }
-    x[LIKELY] = squashed(room->likely[row]);
+    double likely = room->likely[row];
+    if (q->n_evidence) likely += l->taste[0] * z[SIMILARITY] + l->taste[1] * z[MATCH];
+    x[LIKELY] = squashed(likely);
 }
 
 INLINE double ucb(const Learned *l, const double x[N_SCALED]) {
