@@ -17,7 +17,7 @@ from tests.reference.learning import Logged
 
 from talentfeed import impressions
 from talentfeed.learning import learner as module
-from talentfeed.learning import sums
+from talentfeed.learning import payloads, sums
 from talentfeed.learning.learner import JUDGED, Learner, Rules
 from talentfeed.learning.policies import INCREMENTS, Policies
 from talentfeed.learning.sums import Sums
@@ -213,13 +213,18 @@ def poisoned() -> list[bytes]:
         replace(one, gram=np.eye(18) * 1e6),
         replace(one, rewards=0),
         replace(one, error_sum2=float("nan")),
+        replace(one, error_n=1.0, error_sum2=1e300),
+        replace(one, error_n=1.0, error_sum=-1e300),
+        replace(one, error_n=1e9),
+        replace(one, last=1 << 62),
+        replace(one, rewards=10**12, weight=1e12),
         replace(one, gram=np.eye(17), b=np.ones(17)),
     ]
-    broken = [sums.encode(replace(good, bandits={**good.bandits, "AU": bandit})) for bandit in wrong]
-    broken.append(sums.encode(replace(good, impressions=1, reward=float("nan"))))
+    broken = [payloads.encode(replace(good, bandits={**good.bandits, "AU": bandit})) for bandit in wrong]
+    broken.append(payloads.encode(replace(good, impressions=1, reward=float("nan"))))
     shown = replace(sums.NO_ITEMS, kind=np.zeros(1, np.uint8), id=np.ones(1, np.int64), shown=np.ones(1))
-    broken.append(sums.encode(replace(good, items=replace(shown, rewarded=np.full(1, 2.0)))))
-    broken.append(sums.encode(replace(good, items=replace(shown, rewarded=np.full(1, np.nan)))))
+    broken.append(payloads.encode(replace(good, items=replace(shown, rewarded=np.full(1, 2.0)))))
+    broken.append(payloads.encode(replace(good, items=replace(shown, rewarded=np.full(1, np.nan)))))
     return [*broken, b"", b"junk", broken[0][:40]]
 
 
@@ -235,6 +240,25 @@ async def test_a_poisoned_increment_is_refused_and_counted(redis: Redis, now: fl
     same(await learned(redis), log)
     tally = await Policies(redis, CLASSIC).tally()
     assert (tally["refused_increments"], tally["waiting"]) == (1, 0)
+
+
+async def test_increments_that_are_sound_one_by_one_cannot_add_up_to_a_version_that_is_not(
+    redis: Redis, now: float
+) -> None:
+    """A version that cannot be read would end all learning, and no process could serve it."""
+    log = made_log(6, now=now, feeds=10)
+    await put(redis, *log)
+    one = learner(redis)
+    while await one.step():
+        pass
+    huge = replace(sums.nothing(SHAPE), impressions=int(payloads.MOST_AT_ONCE), reward=payloads.MOST_AT_ONCE)
+    await raw(redis).rpush(INCREMENTS, *[payloads.encode(huge)] * 1_005)
+    while await one.fold() is not None:
+        pass
+    found = await learned(redis)
+    tally = await Policies(redis, CLASSIC).tally()
+    assert (tally["refused_increments"], tally["waiting"]) == (6, 0)
+    assert found.bandits["AU"].rewards > 0
 
 
 async def test_forgetting_shrinks_what_was_learned_and_keeps_the_ridge(redis: Redis, now: float) -> None:

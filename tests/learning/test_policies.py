@@ -15,7 +15,7 @@ from talentfeed.contracts import Policy, Pool
 from talentfeed.errors import PolicyError
 from talentfeed.impressions import shape_of
 from talentfeed.learning import follower as module
-from talentfeed.learning import sums
+from talentfeed.learning import payloads, sums
 from talentfeed.learning.follower import Follower
 from talentfeed.learning.policies import INCREMENTS, INITIAL, KEPT, Policies, checkpoint, restore
 from talentfeed.learning.sums import Sums
@@ -44,13 +44,13 @@ def policies(redis: Redis) -> Policies:
 
 
 def same(one: Sums, other: Sums) -> bool:
-    return sums.encode(one) == sums.encode(other)
+    return payloads.encode(one) == payloads.encode(other)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_bit_survives_being_stored(name: str) -> None:
     shape = shape_of(PRESETS[name])
-    found = sums.decode(sums.encode(state(1, name)), shape)
+    found = payloads.decode(payloads.encode(state(1, name)), shape)
     for bandit, one in state(1, name).bandits.items():
         assert np.array_equal(found.bandits[bandit].gram, one.gram)
         assert np.array_equal(found.bandits[bandit].b, one.b)
@@ -80,7 +80,7 @@ def test_adding_up_is_the_same_in_any_order_and_grouping() -> None:
 
 def test_sums_of_another_preset_are_refused_with_the_way_out() -> None:
     with pytest.raises(PolicyError, match="talentfeed policy reset"):
-        sums.decode(sums.encode(state(1, "learned")), shape_of(CLASSIC))
+        payloads.decode(payloads.encode(state(1, "learned")), shape_of(CLASSIC))
 
 
 async def test_it_starts_with_the_initial_policy(policies: Policies) -> None:
@@ -138,7 +138,7 @@ async def test_a_roll_back_goes_on_from_the_version_before_under_a_new_number(po
 async def test_a_reset_starts_anew_and_throws_away_what_waits(policies: Policies, redis: Redis) -> None:
     await policies.put(state(1))
     raw: Any = redis
-    await raw.rpush(INCREMENTS, sums.encode(state(2)))
+    await raw.rpush(INCREMENTS, payloads.encode(state(2)))
     made = await policies.reset()
     assert same(await policies.read(made), sums.nothing(policies.shape))
     tally = await policies.tally()

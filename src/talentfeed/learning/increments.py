@@ -10,6 +10,7 @@ from talentfeed import impressions
 from talentfeed.contracts import Floats, Ints
 from talentfeed.impressions import DamagedImpressionError, Impressions, Shape, Waiting
 from talentfeed.learning import rewards, sums
+from talentfeed.learning.payloads import MOST_EXPECTED
 from talentfeed.learning.rewards import Feed
 from talentfeed.learning.sums import Sums
 from talentfeed.ranking.linucb import MAX_FEATURE
@@ -106,7 +107,7 @@ def _sound(feed: Impressions, shape: Shape) -> Ints:
     if feed.features.shape[1] != shape.d or feed.predicted.shape[1] != len(shape.bandits):
         return np.zeros(0, np.int64)
     # written so that NaN fails too
-    fine = (np.abs(feed.features) <= MAX_FEATURE).all(axis=1) & (np.abs(feed.predicted) <= 1e6).all(axis=1)
+    fine = (np.abs(feed.features) <= MAX_FEATURE).all(axis=1) & (np.abs(feed.predicted) <= MOST_EXPECTED).all(axis=1)
     return np.flatnonzero(fine)
 
 

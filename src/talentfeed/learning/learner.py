@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from talentfeed import impressions
 from talentfeed.contracts import SECONDS_PER_DAY
 from talentfeed.errors import PolicyError
-from talentfeed.learning import increments, scripts, sums
+from talentfeed.learning import increments, payloads, scripts, sums
 from talentfeed.learning.increments import Judged, Learned
 from talentfeed.learning.policies import INCREMENTS, TALLY, Head, Policies
 from talentfeed.learning.sums import Sums
@@ -114,7 +114,7 @@ class Learner:
         judged = await self._judged(learned)
         names = [impressions.WAITING, INCREMENTS, TALLY, JUDGED]
         args: list[Any] = [
-            b"" if total is None else sums.encode(total),
+            b"" if total is None else payloads.encode(total),
             0 if total is None else total.impressions,
             repr(0.0 if total is None else total.reward),
             sum(one.refused for one in learned),
@@ -155,15 +155,10 @@ class Learner:
         if not waiting and gamma == 1.0:
             return None
         base = await self.policies.read(head.learned)
-        parts, refused = [base if gamma == 1.0 else sums.weighed(base, gamma)], 0
-        for payload in waiting:
-            try:
-                parts.append(sums.decode(payload, self._shape))
-            except PolicyError as error:
-                refused += 1
-                log.error("An increment is refused, its impressions teach nothing: %s", error)
-        state = sums.add(parts)
-        return await self.policies.publish(head, state, folded=len(waiting), refused=refused, forgot_at=forgot_at)
+        state, refused = payloads.folded(base if gamma == 1.0 else sums.weighed(base, gamma), waiting, self._shape)
+        for why in refused:
+            log.error("An increment is refused, its impressions teach nothing: %s", why)
+        return await self.policies.publish(head, state, folded=len(waiting), refused=len(refused), forgot_at=forgot_at)
 
     def _forgetting(self, head: Head, now: float) -> tuple[float, float | None]:
         """What is left of the base, and when it was last reduced; None: as before."""

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from talentfeed.contracts import Policy
 from talentfeed.errors import PolicyError
 from talentfeed.impressions import Shape, shape_of
-from talentfeed.learning import scripts, sums
+from talentfeed.learning import payloads, scripts, sums
 from talentfeed.learning.sums import Sums
 from talentfeed.ranking.feed import initial_policy
 from talentfeed.ranking.learned import names_of
@@ -76,7 +76,7 @@ class Policies:
             raise PolicyError(
                 f"Policy {version} is not kept any more: the newest {KEPT} are; `talentfeed policy show` lists them"
             )
-        return sums.decode(payload, self.shape)
+        return payloads.decode(payload, self.shape)
 
     async def policy(self, version: str) -> Policy:
         """What ranks. Raises as `read`."""
@@ -115,8 +115,8 @@ class Policies:
         `folded`: so many of the oldest increments are in it or, `refused` of them, were thrown away. `serve`: it is
         served also where nothing newer than what an operator chose is.
         """
-        payload = sums.encode(state)
-        version = sums.name_of(head.number + 1, payload)
+        payload = payloads.encode(state)
+        version = payloads.name_of(head.number + 1, payload)
         done = await self._publish(
             keys=[HEAD, STATES, VERSIONS, INCREMENTS, TALLY],
             args=[
@@ -146,7 +146,7 @@ class Policies:
 
     async def put(self, state: Sums) -> str:
         """Go on from this state, and serve it. → the new version. Raises PolicyError."""
-        sums.check(state, self.shape)
+        payloads.check(state, self.shape)
         for _ in range(ATTEMPTS):
             made = await self.publish(await self.head(), state, serve=True)
             if made is not None:
@@ -208,7 +208,7 @@ def told(state: Sums, preset: Preset) -> dict[str, Any]:
 
 def dump(version: str, state: Sums, preset: Preset) -> dict[str, Any]:
     """Sums as JSON: the bandits as numbers that a person can read, and all of it as bytes, which is what counts."""
-    payload = sums.encode(state)
+    payload = payloads.encode(state)
     return {
         "form": FORM,
         "version": version,
@@ -231,7 +231,7 @@ def parse(found: object, shape: Shape) -> Sums:
             raise PolicyError("the policy's state is cut short")
     except (ValueError, zlib.error) as error:
         raise PolicyError(f"the policy's state cannot be read: {error}") from error
-    return sums.decode(payload, shape)
+    return payloads.decode(payload, shape)
 
 
 def _too_busy() -> PolicyError:
@@ -276,7 +276,7 @@ async def restore(redis: Redis, payload: bytes, shape: Shape) -> Head:
     if found.form != FORM or {found.learned, found.served} - {INITIAL} - set(found.states):
         raise PolicyError("this is no checkpoint of a policy: a version that it names is not in it")
     for state in found.states.values():
-        sums.decode(state, shape)
+        payloads.decode(state, shape)
     values: dict[Any, Any] = {"number": found.number, "learned": found.learned, "served": found.served}
     values |= {} if found.at is None else {"at": found.at}
     values |= {} if found.forgot_at is None else {"forgot_at": found.forgot_at}
