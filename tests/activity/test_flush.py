@@ -13,10 +13,11 @@ from tests.contracts.platforms import Platform
 
 from talentfeed.activity import keys
 from talentfeed.activity.batches import Batches
-from talentfeed.activity.flush import WRITERS, Flusher
+from talentfeed.activity.flush import Flusher
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.quarantine import Quarantine
 from talentfeed.activity.recorder import Recorder
+from talentfeed.activity.writing import TRANSACTIONS
 from talentfeed.errors import LedgerMissingError, StoreUnavailableError
 from talentfeed.stores.database import ActivityLog
 
@@ -69,7 +70,7 @@ async def test_several_batches_are_written_at_a_time_and_a_users_rows_stay_in_or
     async def counted(batch_id: str, rows: Any) -> bool:
         nonlocal now, calls
         now, calls = now + 1, calls + 1
-        if now == WRITERS:
+        if now == TRANSACTIONS:
             together.set()
         try:
             if calls > 1:  # the first is written alone

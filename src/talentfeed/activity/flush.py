@@ -19,7 +19,7 @@ from talentfeed.errors import SourceError, StoreUnavailableError
 log = logging.getLogger(__name__)
 
 BATCH = 1_000  # activities written in one transaction
-WRITERS = 3  # batches written at a time: one core of the database's takes longer over a batch than all the rest does
+IN_HAND = 3  # batches at a time: while `writing.TRANSACTIONS` of them are in the database the next is claimed and read
 AWAY = (StoreUnavailableError, SourceError, RedisError, OSError)  # come back later; nothing is lost meanwhile
 
 
@@ -231,7 +231,7 @@ class Flusher:
                     task.add_done_callback(_tell)
                     writing[task] = batch.users
                 # of a database that is away no more than one batch need to know
-                if len(writing) >= (WRITERS if self._there else 1) or (writing and not free):
+                if len(writing) >= (IN_HAND if self._there else 1) or (writing and not free):
                     await self._one_done(writing)
             while writing:
                 await self._one_done(writing)

@@ -1,5 +1,6 @@
 """Brings a claimed batch to its end: written and dropped, cut into pieces that are, or set aside."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from talentfeed.activity.batches import Batch, Batches, cut, halves
 from talentfeed.errors import BatchTooOldError, RowsRefusedError
 
 log = logging.getLogger(__name__)
+
+TRANSACTIONS = 2  # at a time: the database always has one to work at, and more would wait for each other at its pages
 
 
 class ActivityLog(Protocol):
@@ -39,6 +42,7 @@ class Writer:
         self._batches = batches
         self._log = activity_log
         self._rows = rows
+        self._turns = asyncio.Semaphore(TRANSACTIONS)
         self.ours: set[str] = set()  # batches that may exist under our lease
         self.flushed = 0
         self.batches = 0
@@ -55,7 +59,8 @@ class Writer:
                 todo += await self._isolate(one, broken, next(iter(broken.values())))
             else:
                 try:
-                    new = await self._log.write(one.id, rows)
+                    async with self._turns:
+                        new = await self._log.write(one.id, rows)
                 except RowsRefusedError as refusal:
                     todo += await self._isolate(one, broken, str(refusal))
                 except BatchTooOldError:

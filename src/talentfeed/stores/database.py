@@ -20,8 +20,9 @@ from sqlalchemy.schema import CreateTable
 
 from talentfeed.errors import LedgerMissingError, RowsRefusedError, SourceError, StoreUnavailableError
 from talentfeed.stores.engines import BUSY_SECONDS, mysql_engine, sqlite_engine, sqlite_file, sqlite_url
-from talentfeed.stores.ledger import ABANDONED, Ledger, known, ledger, ledger_ddl, now
+from talentfeed.stores.ledger import ABANDONED, Ledger, Run, enter, known, ledger, ledger_ddl, now
 from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, OPERATORS, Account, explained, number
+from talentfeed.stores.mysql_direct import Direct
 from talentfeed.stores.mysql_insert import statements
 from talentfeed.stores.refusals import is_refusal
 from talentfeed.stores.sqlite_file import SqliteFile
@@ -55,8 +56,6 @@ _KINDS = sa.text(
     "SELECT column_name, data_type FROM information_schema.columns "
     "WHERE table_schema = DATABASE() AND table_name = 'activity_log'"
 )
-
-_AS_IT_STANDS = {"no_parameters": True}  # a percent sign in a statement is one
 
 Row = Mapping[str, Any]
 Result = TypeVar("Result")
@@ -148,11 +147,10 @@ class ActivityLog:
         """The ledger row, then the rows. False: the ledger has this batch."""
         try:
             async with self._transaction() as connection:
+                run = await self._runner(connection)
                 if count != ABANDONED:
-                    await self.ledger.hold_floor(connection, batch_id)
-                await connection.execute(
-                    sa.insert(ledger), {"batch_id": batch_id, "rows": count, "committed_at": now()}
-                )
+                    await self.ledger.hold_floor(run, batch_id)
+                await enter(run, batch_id, count)
                 await self._insert(connection, rows)
         except IntegrityError:
             return False
@@ -298,8 +296,9 @@ class ActivityLog:
             rows = [{**row, **{name: _in_zone(row[name], self._zone) for name in local}} for row in rows]
         try:
             if isinstance(self._place, Account):
+                direct = await Direct.of(connection)
                 for sql, values in statements(activity_log.name, tuple(rows[0]), rows, longest="properties"):
-                    await connection.exec_driver_sql(sql, values, execution_options=_AS_IT_STANDS)
+                    await direct.send(sql, values)
             else:
                 await connection.execute(sa.insert(activity_log), list(rows))
         except Exception as error:
@@ -307,6 +306,17 @@ class ActivityLog:
                 cause = error.orig if isinstance(error, DBAPIError) else error
                 raise RowsRefusedError(f"activity_log refuses a row: {cause}") from error
             raise
+
+    async def _runner(self, connection: AsyncConnection) -> Run:
+        """What runs statements in a connection's transaction, in the shortest way that the database has."""
+        if isinstance(self._place, Account):
+            return (await Direct.of(connection)).run
+
+        async def run(statement: sa.Executable, values: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+            found = await connection.execute(statement, values)
+            return found.fetchall() if found.returns_rows else ()
+
+        return run
 
     async def _local_times(self, connection: AsyncConnection) -> frozenset[str]:
         """Which of `TIMES` are kept by the clock of the platform's zone."""

@@ -5,9 +5,10 @@ docs/exactly-once.md says why a row may go. Import this module only where someth
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -37,6 +38,9 @@ ledger = sa.Table(
     sa.Column("committed_at", sa.DateTime, nullable=False),
 )
 _key, _rows, _at = ledger.c.batch_id, ledger.c.rows, ledger.c.committed_at
+_FLOOR = sa.select(_rows).where(_key == FLOOR)
+_HELD_FLOOR = _FLOOR.with_for_update(read=True)
+_ENTRY = sa.insert(ledger)
 _GENERATION = re.compile(r"([0-9]{10})-", re.ASCII)
 
 
@@ -48,6 +52,14 @@ def ledger_ddl(dialect: str = "sqlite") -> str:
     return str(
         CreateTable(ledger, if_not_exists=True).compile(dialect=make_url(known[dialect]).get_dialect()())
     ).strip()
+
+
+class Run(Protocol):
+    """Runs a statement in a transaction that is open, and says what rows it has."""
+
+    async def __call__(
+        self, statement: sa.Executable, values: Mapping[str, Any] | None = None
+    ) -> Sequence[Sequence[Any]]: ...
 
 
 class Ledger:
@@ -65,14 +77,14 @@ class Ledger:
 
     async def _find_floor(self) -> None:
         async with self._transaction() as connection:
-            self._floor = await _floor(connection)
+            self._floor = (await connection.execute(_FLOOR)).scalar()
         if self._floor is None:
             with suppress(IntegrityError):  # another has made it meanwhile
                 async with self._transaction() as connection:
                     await _insert(connection, FLOOR, 0)
             self._floor = 0
 
-    async def hold_floor(self, connection: AsyncConnection, batch_id: str) -> None:
+    async def hold_floor(self, run: Run, batch_id: str) -> None:
         """Until this transaction ends the floor cannot be raised. Raises BatchTooOldError if the batch is below it.
 
         An id without a generation is never too old, and never forgotten.
@@ -80,12 +92,12 @@ class Ledger:
         found = _GENERATION.match(batch_id)
         if found is None:
             return
-        floor = await _floor(connection, hold=True)
-        if floor is None:  # the table is a new one
+        held = await run(_HELD_FLOOR)
+        if not held:  # the table is a new one
             self._floor = None
-            await _insert(connection, FLOOR, 0)
+            await enter(run, FLOOR, 0)
             return
-        self._floor = floor
+        self._floor = floor = int(held[0][0])
         if int(found[1]) < floor:
             raise BatchTooOldError(f"Batch {batch_id} is below the ledger's floor {floor}; it goes on under a new id")
 
@@ -160,10 +172,10 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 
 
-async def _floor(connection: AsyncConnection, *, hold: bool = False) -> int | None:
-    query = sa.select(_rows).where(_key == FLOOR)
-    return (await connection.execute(query.with_for_update(read=True) if hold else query)).scalar()
+async def enter(run: Run, key: str, rows: int) -> None:
+    """One row. Raises IntegrityError where the ledger has the key."""
+    await run(_ENTRY, {"batch_id": key, "rows": rows, "committed_at": now()})
 
 
 async def _insert(connection: AsyncConnection, key: str, rows: int) -> None:
-    await connection.execute(sa.insert(ledger), {"batch_id": key, "rows": rows, "committed_at": now()})
+    await connection.execute(_ENTRY, {"batch_id": key, "rows": rows, "committed_at": now()})
