@@ -135,7 +135,13 @@ class Reads:
             self._pending.popleft()
             if not oldest.answer.done():
                 oldest.answer.set_result(None)
-                self._missed(TimeoutError(f"no answer within {most * self._slice:g} s"), oldest.commands)
+                self._missed(
+                    TimeoutError(
+                        f"no answer to {MISSES} reads in a row: to the first within {SLICES * self._slice:g} s, "
+                        f"to each one after it within {HASTY_SLICES * self._slice:g} s"
+                    ),
+                    oldest.commands,
+                )
         loop = asyncio.get_running_loop()
         self._watch = loop.call_later(self._slice, self._look, context=_NOBODYS) if self._pending else None
 

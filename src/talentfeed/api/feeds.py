@@ -14,6 +14,7 @@ from talentfeed.activity.recorder import ServedFeed
 from talentfeed.activity.sessions import Session
 from talentfeed.api.bodies import FeedQuery, feed_query, read_object
 from talentfeed.api.metrics import Metrics
+from talentfeed.api.plain import Ready
 from talentfeed.api.problems import unavailable
 from talentfeed.api.service import Service
 from talentfeed.api.shaping import Bodies, Creators, ServedItems, shape
@@ -83,7 +84,7 @@ def feed_endpoint(
         metrics.feed(slate, endpoint=endpoint, size=query.size, snapshot=snapshot, now=now)
         if session.degraded:
             metrics.degraded.inc()
-        return Response(text, media_type="application/json")
+        return Ready(text)
 
     serve_feed.__name__ = endpoint
     return serve_feed

@@ -21,6 +21,7 @@ HEAD_LOOKS = (
     2  # at a head, at a connection that brings nothing, or at an answer that nobody reads, until it ends: 10–15 s
 )
 BODY_LOOKS = 12  # at a whole request: 60–65 s
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 QUEUED = 16  # requests of a connection that may wait for the one before them
 
 
@@ -45,6 +46,30 @@ TOO_MANY = _Refusal(
 
 class _RefusedError(Exception):
     """The parser ends where a callback raises."""
+
+
+class _Way:
+    """Where an answer is written: its head waits for what comes behind it, since each piece sent by itself costs
+    the system as much as all of them. What asks for the rest of a request does not wait."""
+
+    __slots__ = ("_head", "_transport", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self.is_closing = transport, transport.is_closing
+        self._head: bytes | None = None  # empty once it is on its way
+
+    def write(self, data: bytes) -> None:
+        if self._head is None and data != CONTINUE:
+            self._head = data
+            return
+        self._transport.write((self._head or b"") + data)
+        if self._head:
+            self._head = b""
+
+    def close(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -107,6 +132,11 @@ class LimitedProtocol(HttpToolsProtocol):
         lines = [f"HTTP/1.1 {status} {status.phrase}".encode(), *(b"%b: %b" % pair for pair in headers), b"", b""]
         self.transport.write(b"\r\n".join(lines) + bytes(refusal.body))
         self.transport.close()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if cycle.scope["method"] != "HEAD":  # what answers that has nothing behind its head
+            cycle.transport = _Way(self.transport)
+        super()._start_asgi_task(cycle, app)
 
     def _look(self) -> None:
         self._timer = self.loop.call_later(LOOK_EVERY, self._look)

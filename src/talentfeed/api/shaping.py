@@ -77,9 +77,12 @@ class Creators:
         if snapshot is not self._snapshot or len(self._known) > REMEMBERED:
             self._snapshot, self._known = snapshot, {}
         known, last = self._known, items[-_BEFORE:]
-        new = [item for item in last if item not in known]
-        known.update(zip(new, last_creators(snapshot, new), strict=True))
-        return [known[item] for item in last]
+        try:
+            return [known[item] for item in last]
+        except KeyError:
+            new = [item for item in last if item not in known]
+            known.update(zip(new, last_creators(snapshot, new), strict=True))
+            return [known[item] for item in last]
 
 
 def shape(snapshot: Snapshot, slate: Slate, session: Session, bodies: Bodies, *, endpoint: str, feed_id: str) -> bytes:
