@@ -113,14 +113,9 @@ def rank(
     if kinds is None:
         raise _unknown(request.endpoint)
     asked = ranker.kernel.ask(viewer, request, kinds, now=now, seed=seed, draw_seed=draw_seed, prune=prune)
-    removed = asked.candidates()
-    if Kind.VIDEO in kinds:
-        asked.video_pools()
-    if Kind.FLOW in kinds:
-        asked.flow_pool()
-    slots, gave_way = asked.slots()
+    slate = asked.slate()
     asked.leave()
-    return Slate(slots=slots, gave_way=gave_way, removed=removed)
+    return slate
 
 
 def video_scores(ranker: Ranker, viewer: Viewer, now: float, seed: int) -> dict[Pool, Floats]:

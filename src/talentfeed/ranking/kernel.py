@@ -6,7 +6,7 @@ from itertools import accumulate, cycle, islice
 
 import numpy as np
 
-from talentfeed.contracts import CREATOR_WINDOW, FeedRequest, Floats, Ints, Kind, Pool, Rule, Slot, Viewer
+from talentfeed.contracts import CREATOR_WINDOW, FeedRequest, Floats, Ints, Kind, Pool, Rule, Slate, Slot, Viewer
 from talentfeed.errors import PolicyError, RequestMisfitError
 from talentfeed.ranking import board, features, native
 from talentfeed.ranking.board import Board
@@ -19,7 +19,7 @@ _RULES = tuple(Rule)
 _BROKEN = [tuple(rule for place, rule in enumerate(_RULES) if bits >> place & 1) for bits in range(1 << len(_RULES))]
 _FIRST = 256  # measured: fewer leave the bar low, more are looked at in vain
 _ROOMS = 8  # kept between requests
-_KINDS = (Kind.VIDEO, Kind.FLOW)
+_KINDS = _VIDEO, _FLOW = (Kind.VIDEO, Kind.FLOW)
 _POOLS = native.POOLS
 _SLOT = tuple.__new__  # of a Slot: its own constructor takes twice as long
 _NO_ROWS = np.zeros(0, np.int32)
@@ -112,7 +112,8 @@ class Kernel:
 
 
 class Asked:
-    """A request on its way: the stages, to be called in this order. After an error its room is not used again."""
+    """A request on its way: its slate, or the stages before that in their order. After an error its room is not used
+    again."""
 
     __slots__ = ("_alive", "_at", "_desk", "_kernel", "_library", "_plan")
 
@@ -155,7 +156,7 @@ class Asked:
             *(native.address(weights), native.address(excluded), recent, pattern_at),
             *counts[:8],
             *(len(excluded), counts[8] // 2, len(self._plan), viewer.has_skills),
-            *(Kind.VIDEO in kinds, Kind.FLOW in kinds, kinds == (Kind.FLOW,), prune),
+            *(_VIDEO in kinds, _FLOW in kinds, kinds == (_FLOW,), prune),
             *native.split(seed),
             *native.split(seed if draw_seed is None else draw_seed),
             *(viewer.influence, now, features.decay(kernel.epoch, now)),
@@ -172,11 +173,9 @@ class Asked:
         """Give the room back."""
         self._kernel.leave(self._desk)
 
-    def candidates(self) -> dict[str, int]:
-        """Who may enter: how many are taken out, by reason."""
+    def candidates(self) -> None:
+        """Who may enter."""
         self._library.talentfeed_candidates(*self._at)
-        excluded, seen = self._desk.room.removed
-        return {"excluded": excluded, "already_seen": seen}
 
     def video_pools(self) -> None:
         """The shortlists of the pools that learn."""
@@ -190,24 +189,23 @@ class Asked:
         self._library.talentfeed_retrieve(*self._at)
         return {pool: self._desk.retrieved(pool) for pool in native.LEARNING}
 
-    def flow_pool(self) -> None:
-        """The flows' shortlist."""
-        self._library.talentfeed_flow_shortlist(*self._at)
-
-    def slots(self) -> tuple[list[Slot], list[Rule]]:
-        """The slots, and the rules that gave way over all of them in the declared order."""
+    def slate(self) -> Slate:
+        """All stages in one call, each of which takes as long as a short stage."""
         desk, plan = self._desk, self._plan
         room = desk.slots(len(plan))
-        n = self._library.talentfeed_slots(*self._at, native.pointer(native.address(room)), desk.within_at)
+        n = self._library.talentfeed_feed(*self._at, native.pointer(native.address(room)), desk.within_at)
+        excluded, seen = desk.room.removed
         found = list(native.slots_in(room[:n].tobytes()))  # NumPy's own way of taking records apart is thrice as long
         broken = 0
         for bits in {slot[4] for slot in found}:
             broken |= bits
         broken = broken & ~1 if desk.within.value else broken | 1
-        return [
+        slots = [
             _SLOT(Slot, (_KINDS[kind], row, _POOLS[pool], planned, probability, explored == 1, _BROKEN[gave_way]))
             for planned, (kind, row, pool, explored, gave_way, probability) in zip(plan, found, strict=False)
-        ], list(_BROKEN[broken])
+        ]
+        removed = {"excluded": excluded, "already_seen": seen}
+        return Slate(slots=slots, gave_way=list(_BROKEN[broken]), removed=removed)
 
     def listed(self, pool: Pool) -> tuple[Ints, Floats]:
         """A shortlist's rows and scores, best first."""

@@ -210,11 +210,11 @@ def library() -> ctypes.PyDLL:
     if list(sizes) != [*here, SLOT.itemsize] or found.talentfeed_reading_size() != ctypes.sizeof(Reading):
         raise KernelMissingError(f"{LIBRARY} has other structures than {Path(__file__).name}. {_WAY_OUT}")
     for name in (
-        *("candidates", "read", "shortlists", "scores", "moving", "flow_scores", "flow_shortlist"),
+        *("candidates", "read", "shortlists", "scores", "moving", "flow_scores"),
         *("likely", "retrieve", "learned_shortlists", "learned_scores", "scaled"),
     ):
         getattr(found, f"talentfeed_{name}").restype = None
-    found.talentfeed_slots.restype = found.talentfeed_misfit.restype = _I
+    found.talentfeed_feed.restype = found.talentfeed_misfit.restype = _I
     return found
 
 

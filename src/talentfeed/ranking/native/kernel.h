@@ -212,6 +212,13 @@ void add_token(const Catalogue *c, int32_t token, uint64_t *const digits[3]);
 
 int64_t count_bits(const uint64_t *mask, int64_t words);
 
+/* The stages of a feed, in this order; see where they are. */
+void talentfeed_candidates(const Catalogue *c, const Request *q, Room *room);
+void talentfeed_shortlists(const Catalogue *c, const Request *q, Room *room);
+void talentfeed_learned_shortlists(const Catalogue *c, const Request *q, Room *room);
+void flow_shortlist(const Catalogue *c, const Request *q, Room *room);
+int64_t place_slots(const Catalogue *c, const Request *q, Room *room, Slot *slots, int64_t *within);
+
 INLINE int is_new(const Catalogue *c, int64_t row, double now) { return now - c->videos[row].dated < NEW_SECONDS; }
 
 #endif

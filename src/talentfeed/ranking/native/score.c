@@ -310,7 +310,7 @@ static void tell_apart(const Catalogue *c, const Request *q, Room *room, int on)
 
 /* The flows' shortlist: the best, or, where only flows are asked for, all: connections' first, those shown before last.
  * Wants `room->unseen`. */
-EXPORT void talentfeed_flow_shortlist(const Catalogue *c, const Request *q, Room *room) {
+void flow_shortlist(const Catalogue *c, const Request *q, Room *room) {
     uint64_t key = key_of(q->seed, STREAM_FLOW);
     int64_t size = q->only_flows ? c->n_flows : c->flow_size, n = 0;
     Scored *heap = room->listed[FLOW];

@@ -489,7 +489,7 @@ static void end(Feed *f, const Slot *slots, int64_t n) {
 }
 
 /* The slots of a feed; returns how many there are. `within`: whether the feed keeps rule 5. Wants the shortlists. */
-EXPORT QUICK int64_t talentfeed_slots(const Catalogue *c, const Request *q, Room *room, Slot *slots, int64_t *within) {
+QUICK int64_t place_slots(const Catalogue *c, const Request *q, Room *room, Slot *slots, int64_t *within) {
     Feed f = {.c = c, .q = q, .room = room, .n_makers = -1};
     uint64_t explore = key_of(q->draw_seed, STREAM_EXPLORE), chance = key_of(q->draw_seed, STREAM_DRAW);
     const uint64_t gamma = 0x9E3779B97F4A7C15u;
@@ -507,6 +507,14 @@ EXPORT QUICK int64_t talentfeed_slots(const Catalogue *c, const Request *q, Room
     end(&f, slots, n);
     *within = (f.served + 2) / 4 <= f.new_served && f.new_served <= (7 * f.served + 10) / 20;
     return n;
+}
+
+/* All stages: as `place_slots`. */
+EXPORT int64_t talentfeed_feed(const Catalogue *c, const Request *q, Room *room, Slot *slots, int64_t *within) {
+    talentfeed_candidates(c, q, room);
+    if (q->wants[VIDEO]) (c->learned.on ? talentfeed_learned_shortlists : talentfeed_shortlists)(c, q, room);
+    if (q->wants[FLOWS]) flow_shortlist(c, q, room);
+    return place_slots(c, q, room, slots, within);
 }
 
 /* Digest of the sources that this was compiled from. */
