@@ -191,3 +191,28 @@ def test_a_client_that_keeps_its_connection_between_requests_is_left_alone(hasty
         while part := connection.recv(65_536):
             answer += part
     assert answer.count(b"HTTP/1.1 200") == 2
+
+
+def heard(connection: socket.socket, ending: bytes) -> bytes:
+    """What comes, up to this ending."""
+    found = b""
+    while not found.endswith(ending):
+        piece = connection.recv(65_536)
+        assert piece, found
+        found += piece
+    return found
+
+
+def test_who_asks_for_leave_to_send_a_body_has_it_before_the_answer(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(HEAD + b"Expect: 100-continue\r\n\r\n")
+        assert heard(connection, b"\r\n\r\n") == protocol.CONTINUE
+        connection.sendall(BODY)
+        assert status(heard(connection, b"}")) == 200
+
+
+def test_a_head_that_was_asked_for_alone_comes_while_the_connection_stays_open(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        for _ in range(2):
+            connection.sendall(b"HEAD /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert status(heard(connection, b"\r\n\r\n")) == 200
