@@ -216,6 +216,25 @@ def test_build_serve_like_and_an_outage_of_the_database_without_a_restart(place:
 
 
 @pytest.mark.usefixtures("ledger")
+def test_of_several_workers_none_imports_what_only_writing_needs(place: Place, maria: MariaServer) -> None:
+    assert place.run("build").returncode == 0
+    server = place.start("serve", "--workers", "2")
+    try:
+        assert like(place, "by-two") == 202
+        eventually(lambda: stored(maria, "by-two") == 1)
+        eventually(lambda: place.call("GET", "/health/ready")[1]["stores"]["database"] == "ok")
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        using = {
+            name
+            for name, pid in zip(("parent", "one", "two", "flusher"), (server.pid, *children), strict=True)
+            if "sqlalchemy" in Path(f"/proc/{pid}/maps").read_text()
+        }
+        assert using == {"flusher"}
+    finally:
+        assert stop(server) == 0
+
+
+@pytest.mark.usefixtures("ledger")
 def test_a_server_that_starts_while_the_database_is_away_serves_its_last_snapshot_or_waits_for_one(
     place: Place, maria: MariaServer
 ) -> None:

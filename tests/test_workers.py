@@ -144,6 +144,17 @@ def test_a_snapshot_is_in_memory_once_for_all_workers(place: Place, server: subp
         assert sizes["Private_Dirty"] == sizes["Shared_Dirty"] == 0
 
 
+def test_what_ranks_is_derived_once_and_the_parent_lets_go_of_it(
+    place: Place, server: subprocess.Popen[str], servers: list[subprocess.Popen[str]]
+) -> None:
+    assert said(place).count("Serving snapshot") == len(servers)
+    held = Path(f"/proc/{server.pid}/maps")
+    eventually(lambda: ".npy" not in held.read_text())
+    assert all(".npy" in Path(f"/proc/{pid}/maps").read_text() for pid in sorted(workers(server))[:2])
+    flusher = Path(f"/proc/{max(workers(server))}/maps")
+    eventually(lambda: ".npy" not in flusher.read_text())
+
+
 def test_a_killed_worker_is_replaced_and_nobody_waits_for_it(place: Place, server: subprocess.Popen[str]) -> None:
     before = workers(server)
     victim = min(before)

@@ -118,6 +118,7 @@ def _build(settings: Settings, *, as_of: float | None, force: bool, progress: Ca
             force=force,
             publish=functools.partial(_publish, exchange, force=force),
             progress=progress,
+            forks=True,
         )
         store.prune(folder, keep=KEPT_SNAPSHOTS)
     except Exception as error:

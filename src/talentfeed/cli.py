@@ -1,6 +1,7 @@
 """The commands: each a few lines over the rooms below."""
 
 import dataclasses
+import gc
 import os
 import re
 import sys
@@ -97,6 +98,7 @@ def build(
     """
     settings = _start()
     os.nice(nice)
+    gc.disable()  # the process ends with the build; looking for garbage among a hundred thousand expressions is dear
     _look_at_blacklist(settings)
     from talentfeed.building import build_snapshot
 

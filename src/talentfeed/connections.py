@@ -20,6 +20,7 @@ class Stores:
     line: Any  # one of `stores.lines`, to the same Redis: for reading
     in_process: bool
     activity_log: Any  # a `stores.on_use.OnUse` of the `stores.database.ActivityLog`
+    asked: Any  # the same, or one of a `stores.mysql_ping.MysqlPing`: whether the database answers, for less memory
     rows: Rows
     bastion: Any  # a `stores.bastion.Bastion`, that the others go through once it is started; None: they go directly
 
@@ -32,6 +33,8 @@ class Stores:
         """Let go of all of them."""
         await self.redis.aclose()
         await self.activity_log.close()
+        if self.asked is not self.activity_log:
+            await self.asked.close()
         if self.bastion is not None:
             await self.bastion.stop()
 
@@ -126,11 +129,14 @@ def open_stores(settings: Settings, *, bastion: Any = None) -> Stores:
         ssl_ca=settings.redis_ssl_ca,
         dial=bastion.address(settings.redis_host, settings.redis_port) if bastion and settings.redis_host else None,
     )
+    activity_log = OnUse(functools.partial(_open_activity_log, settings, bastion))
+    account = writing_account(settings, bastion)
     return Stores(
         redis=redis,
         line=line_of(redis),
         in_process=settings.redis_host is None,
-        activity_log=OnUse(functools.partial(_open_activity_log, settings, bastion)),
+        activity_log=activity_log,
+        asked=activity_log if account is None else OnUse(functools.partial(_open_ping, account)),
         rows=Rows(
             resume_subject_type=settings.resume_subject_type,
             challenge_subject_type=settings.challenge_subject_type,
@@ -145,6 +151,12 @@ def _open_activity_log(settings: Settings, bastion: Any) -> Any:
     return ActivityLog(
         writing_account(settings, bastion) or sqlite_url(settings.embedded_database), db_timezone=settings.db_timezone
     )
+
+
+def _open_ping(account: Any) -> Any:
+    from talentfeed.stores.mysql_ping import MysqlPing
+
+    return MysqlPing(account)
 
 
 @contextlib.asynccontextmanager

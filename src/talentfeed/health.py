@@ -45,10 +45,10 @@ class Health:
 
     async def report(self) -> dict[str, Any]:
         """What works, what is degraded and since when."""
-        await self._stores.activity_log.get()  # its libraries' import is no time that the database takes to answer
+        await self._stores.asked.get()  # its libraries' import is no time that the database takes to answer
         stores = {
             "redis": await self._probe("redis", self._stores.redis.ping),
-            "database": await self._probe("database", self._stores.activity_log.ping),
+            "database": await self._probe("database", self._stores.asked.ping),
         }
         since = {name: probe.since for name, probe in self.probes.items()}
         if (bastion := self._stores.bastion_state) is not None:

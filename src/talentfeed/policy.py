@@ -56,6 +56,10 @@ class Rankers:
         self.policy = initial_policy(self._preset)
         self.fault: Fault | None = None  # why another preset ranks than the chosen one
 
+    def adopt(self, ranker: Ranker) -> None:
+        """What this one implies is taken over where it ranks from the snapshot that comes next."""
+        self._last = ranker
+
     def __call__(self, snapshot: Snapshot) -> Ranker:
         """Where the snapshot has no signals for a preset that ranks by them, `classic` ranks until one has.
 

@@ -99,13 +99,16 @@ class Supervisor:
     _lifeline: tuple[int, int] = (-1, -1)
     _once_ready: bool = False
 
-    def run(self) -> int:
-        """→ the exit code: 0 after a stop that was asked for, 1 where no worker could start."""
+    def run(self, *, settled: Callable[[], None] = lambda: None) -> int:
+        """→ the exit code: 0 after a stop that was asked for, 1 where no worker could start.
+
+        settled: called once, when all workers are ready for the first time.
+        """
+        waiting = [settled]
         self._slots = [_Slot(name, work) for name, work in self.works.items()]
         self._former = set(self.inherited.pids) if self.inherited else set()
         self._lifeline = self.inherited.lifeline if self.inherited else os.pipe()
-        gc.collect()
-        gc.freeze()  # what is there now is never collected, so its pages stay shared
+        gc.freeze()  # what is there now is never collected, so its pages stay shared; little of it is garbage
         with self._hearing_signals() as wakeup:
             while True:
                 self._start_due()
@@ -118,6 +121,8 @@ class Supervisor:
                 if not self._reap():
                     self._stop()
                     return 1
+                if waiting and all(slot.is_ready for slot in self._slots):
+                    waiting.pop()()
                 self._dismiss_former()
 
     # ------------------------------------------------------------ waiting

@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
@@ -110,7 +111,8 @@ class Service:
     async def start(self) -> None:
         """Map the snapshot, then start what works beside the requests. Nothing here keeps a feed from being served."""
         self.live.hear()
-        if not self.live.try_load() and self.live.refused is None:
+        self.live.try_load()
+        if self.serving is None and self.live.refused is None:
             log.warning("No snapshot in %s yet; make one with: talentfeed build", self.settings.snapshot_dir)
         if self.settings.mysql_host is None:  # the platform's own database is its owners': `talentfeed ledger --create`
             if self.stores.in_process:
@@ -127,14 +129,11 @@ class Service:
         await self.flusher.start()
         if self.serving is None and self.settings.mysql_host is not None and self.settings.snapshot_url is None:
             self._tasks.append(asyncio.create_task(self._until_done(self._first_snapshot)))
-        self._tasks.append(asyncio.create_task(self._prune(), name="pruner"))
+        if not isinstance(self.flusher, StandIn):  # else who flushes beside prunes, too
+            self._tasks.append(asyncio.create_task(prune(self.settings, self.stores), name="pruner"))
         self._tasks.append(asyncio.create_task(self._look_around(), name="watch"))
         if self.settings.reload_interval_seconds > 0:
             self._tasks.append(asyncio.create_task(self.live.reload_every(self.settings.reload_interval_seconds)))
-
-    async def _prune(self) -> None:
-        await asyncio.sleep(REST_SECONDS)
-        await (await make_pruner(self.settings, self.stores)).run()
 
     async def _look_around(self) -> None:
         """Ask the stores how they are, for /metrics: probes, and how much waits. Runs until cancelled."""
@@ -238,6 +237,12 @@ async def make_pruner(settings: Settings, stores: Stores) -> Pruner:
     return Pruner(stores.redis, activity_log.ledger, every=settings.ledger_prune_seconds)
 
 
+async def prune(settings: Settings, stores: Stores) -> None:
+    """For as long as the process lives."""
+    await asyncio.sleep(REST_SECONDS)
+    await (await make_pruner(settings, stores)).run()
+
+
 def make_quarantine(settings: Settings, stores: Stores) -> Quarantine:
     """What the database refused."""
     return Quarantine(stores.redis, threshold=settings.flush_threshold_activities)
@@ -255,10 +260,47 @@ def make_replayer(
     )
 
 
-def wire(settings: Settings, *, as_of: float | None = None, pulse: Pulse | None = None, first: bool = True) -> Service:
+@dataclass(slots=True)
+class Prepared:
+    """What processes that are forked from one have in common in memory; None once that is over."""
+
+    serving: Serving[Ranker] | None
+
+    def take(self) -> Serving[Ranker] | None:
+        """It is the caller's alone from now on."""
+        serving, self.serving = self.serving, None
+        return serving
+
+    def forget(self) -> None:
+        """Let go of it; processes that took it keep it."""
+        self.serving = None
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Map what is published and derive what ranks, before those who serve it are forked.
+
+    Nothing where that cannot be, or where another preset would rank than the chosen one: who serves finds out and says
+    so. Raises PatternError for a preset or pattern that does not exist.
+    """
+    live = LiveSnapshot(settings.snapshot_dir, prepare=Rankers(settings), build_command=None)
+    with contextlib.suppress(SnapshotError):
+        live.load()
+    found = live.serving
+    return Prepared(found if found is not None and found.ranker.preset.name == settings.preset else None)
+
+
+def wire(
+    settings: Settings,
+    *,
+    as_of: float | None = None,
+    pulse: Pulse | None = None,
+    first: bool = True,
+    serving: Serving[Ranker] | None = None,
+) -> Service:
     """Make a service from settings. Connects to nothing yet.
 
     pulse: of a process that flushes beside this one; the first of those that share it tells what that has done.
+    serving: of `prepare`; a newer snapshot takes its place.
     Raises PatternError for a preset or pattern that does not exist, SettingsError for what is not built yet.
     """
     stores = open_stores(settings)
@@ -272,6 +314,9 @@ def wire(settings: Settings, *, as_of: float | None = None, pulse: Pulse | None 
         or (fetch_command() if settings.snapshot_url is not None else None),
         fetched=settings.snapshot_url is not None,
     )
+    if serving is not None:
+        rankers.adopt(serving.ranker)
+        live.adopt(serving)
     learning = Learning(settings, stores.redis, rankers, live.prepare_again, in_process=stores.in_process)
     return Service(
         settings,

@@ -10,10 +10,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from talentfeed.activity.beside import BEAT_SECONDS, Pulse
 from talentfeed.errors import TalentFeedError
 from talentfeed.settings import Settings
+from talentfeed.tasks import ended
+
+if TYPE_CHECKING:
+    from talentfeed.activity.beside import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +26,7 @@ STOP_SECONDS = 2.0  # to end what it is at; those who serve flush a last time th
 RETRY_SECONDS = 2.0
 
 
-def flush_beside(settings: Settings, pulse: Pulse, *, lifeline: int) -> None:
+def flush_beside(settings: Settings, pulse: "Pulse", *, lifeline: int) -> None:
     """Flush until told to stop, or until `lifeline` ends."""
     gc.enable()  # a start is without
     os.nice(NICE)
@@ -30,9 +34,10 @@ def flush_beside(settings: Settings, pulse: Pulse, *, lifeline: int) -> None:
     asyncio.run(_flush(settings, pulse, lifeline))
 
 
-async def _flush(settings: Settings, pulse: Pulse, lifeline: int) -> None:
+async def _flush(settings: Settings, pulse: "Pulse", lifeline: int) -> None:
+    from talentfeed.activity.beside import BEAT_SECONDS
     from talentfeed.connections import opened
-    from talentfeed.wiring import make_flusher
+    from talentfeed.wiring import make_flusher, prune
 
     stop, before = asyncio.Event(), pulse.counts
     loop = asyncio.get_running_loop()
@@ -43,9 +48,11 @@ async def _flush(settings: Settings, pulse: Pulse, lifeline: int) -> None:
             async with opened(settings) as stores:
                 flusher = make_flusher(settings, stores)
                 await flusher.start()
+                pruner = asyncio.create_task(prune(settings, stores), name="pruner")
                 while not await _set_within(stop, BEAT_SECONDS):
                     pulse.beat(flusher, before)
                 loop.remove_reader(lifeline)
+                await ended(pruner)
                 await flusher.stop(patience=STOP_SECONDS)
                 pulse.beat(flusher, before)
         except TalentFeedError as error:  # of the bastion, which may be away

@@ -13,16 +13,20 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from talentfeed import console, embedded
 from talentfeed import settings as settings_module
-from talentfeed.activity.beside import Pulse
 from talentfeed.building import KEPT_SNAPSHOTS, open_exchange
 from talentfeed.commands.beside import beside, flush_beside
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
 from talentfeed.supervisor import Child, Inherited, Supervisor, Work
+
+if TYPE_CHECKING:
+    from talentfeed.activity.beside import Pulse
+    from talentfeed.wiring import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +40,6 @@ FIRST = "1"  # of the workers; tells of what all of them share
 MEETING = "TALENTFEED_MEETING"  # environment: the folder in which workers ask each other for metrics
 SHARED = (
     "talentfeed.api.app",
-    "talentfeed.stores.database",
     "talentfeed.stores.redis",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
@@ -77,7 +80,7 @@ def rehearse() -> None:
     from talentfeed.wiring import check_settings
 
     check_settings(settings)
-    _import_all()
+    _import_all(settings)
 
 
 def _work_alone(settings: Settings, listener: socket.socket, *, as_of: float | None) -> None:
@@ -89,29 +92,40 @@ def _work_alone(settings: Settings, listener: socket.socket, *, as_of: float | N
         _work(settings, listener, as_of=as_of, pulse=pulse)
 
 
-def _pulse(settings: Settings) -> Pulse | None:
+def _pulse(settings: Settings) -> "Pulse | None":
     """Of a process that flushes beside those that serve; None: who serves flushes."""
-    return Pulse() if settings.flush_beside and settings.redis_host is not None else None
+    if not settings.flush_beside or settings.redis_host is None:
+        return None
+    from talentfeed.activity.beside import Pulse  # with it comes Redis' client, which most commands do without
+
+    return Pulse()
 
 
 def _supervise(settings: Settings, listener: socket.socket, inherited: Inherited | None, *, as_of: float | None) -> int:
-    _import_all()
+    _import_all(settings)
     if (former := os.environ.pop(MEETING, None)) is not None:
         shutil.rmtree(former, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="talentfeed-") as meeting:
         os.environ[MEETING] = meeting  # a program that starts anew in this process removes it
 
-        pulse = _pulse(settings)
+        from talentfeed.wiring import prepare
+
+        pulse, prepared = _pulse(settings), prepare(settings)
 
         def work(child: Child) -> None:
-            _work(settings, listener, as_of=as_of, child=child, meeting=Path(meeting), pulse=pulse)
+            _work(settings, listener, as_of=as_of, child=child, meeting=Path(meeting), pulse=pulse, prepared=prepared)
+
+        def aside(other: Work, child: Child) -> None:
+            prepared.forget()
+            other(child)
 
         works: dict[str, Work] = {str(number): work for number in range(1, settings.workers + 1)}
         if settings.snapshot_url is not None:
-            works["follower"] = functools.partial(_follow, settings)
+            works["follower"] = functools.partial(aside, functools.partial(_follow, settings))
         if pulse is not None:
-            works["flusher"] = functools.partial(_flush, settings, listener, pulse)
-        return Supervisor(listener, works, rehearse=_rehearse_in_child, inherited=inherited).run()
+            works["flusher"] = functools.partial(aside, functools.partial(_flush, settings, listener, pulse))
+        supervisor = Supervisor(listener, works, rehearse=_rehearse_in_child, inherited=inherited)
+        return supervisor.run(settled=prepared.forget)
 
 
 def _follow(settings: Settings, child: Child) -> None:
@@ -123,7 +137,7 @@ def _follow(settings: Settings, child: Child) -> None:
     follow(exchange, settings.snapshot_dir, lifeline=child.lifeline, keep=KEPT_SNAPSHOTS)
 
 
-def _flush(settings: Settings, listener: socket.socket, pulse: Pulse, child: Child) -> None:
+def _flush(settings: Settings, listener: socket.socket, pulse: "Pulse", child: Child) -> None:
     listener.close()
     child.ready()
     flush_beside(settings, pulse, lifeline=child.lifeline)
@@ -136,7 +150,8 @@ def _work(
     as_of: float | None,
     child: Child | None = None,
     meeting: Path | None = None,
-    pulse: Pulse | None = None,
+    pulse: "Pulse | None" = None,
+    prepared: "Prepared | None" = None,
 ) -> None:
     import uvicorn
 
@@ -145,7 +160,10 @@ def _work(
     from talentfeed.api.siblings import Siblings
     from talentfeed.wiring import wire
 
-    service = wire(settings, as_of=as_of, pulse=pulse, first=child is None or child.name == FIRST)
+    first = child is None or child.name == FIRST
+    serving = None if prepared is None else prepared.take()
+    service = wire(settings, as_of=as_of, pulse=pulse, first=first, serving=serving)
+    del serving  # held by the service alone, or it would stay in memory when another snapshot came
     siblings = Siblings(meeting, child.name) if child is not None and meeting is not None else None
 
     class Server(uvicorn.Server):
@@ -197,9 +215,13 @@ def _settle() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
-def _import_all() -> None:
-    """What every worker needs, before they are forked; uvicorn imports its parts by name when a server begins."""
-    for name in SHARED:
+def _import_all(settings: Settings) -> None:
+    """What every worker needs, before they are forked; uvicorn imports its parts by name when a server begins.
+
+    Beside MySQL only who writes imports SQLAlchemy, a quarter of a second and 20 MB; the embedded database is asked by
+    it, too.
+    """
+    for name in (*SHARED, *(["talentfeed.stores.database"] if settings.mysql_host is None else [])):
         importlib.import_module(name)
 
 

@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from talentfeed.contracts import Manifest, Snapshot
 from talentfeed.errors import SnapshotError
-from talentfeed.snapshot import checks, store, weights
+from talentfeed.snapshot import checks, signals, store, weights
+from talentfeed.snapshot.apart import apart
 from talentfeed.snapshot.source import TABLES, Source, ahead, read
 
 if TYPE_CHECKING:
@@ -51,34 +51,36 @@ def build(
     force: bool = False,
     publish: Publish = store.publish,
     progress: Progress = lambda _stage, _done: None,
+    forks: bool = False,
 ) -> Report:
     """Read, clean, derive, pack, find the signals, check and publish; the signals' blend is that of the last fit.
 
     now: the wall clock in seconds UTC. as_of: the catalogue's day; later rows are left out. tolerance: the share by
     which a count may fall; force: by any. publish: writes the snapshot and makes it the current one. progress: called
     with each stage's name and 0.0 when it begins, 1.0 when it is done, and with shares in between while tables come.
+    forks: the signals are made in a process of their own; of the same bytes.
     Raises SourceError (the database) or SnapshotError (the checks, the disk); the current snapshot then stays.
     """
     stages = _Stages(progress)
-    with _cleaned(source, stages, now=now, as_of=as_of, blacklist=blacklist) as (bench, frames):
-        from talentfeed.snapshot import exposures, signals
+    with (
+        # the signals, beside what is left, which is mostly work of one processor
+        apart(signals.build, warm=signals.warm, forks=forks) as begin,
+        _cleaned(source, stages, now=now, as_of=as_of, blacklist=blacklist) as (bench, frames),
+    ):
+        from talentfeed.snapshot import exposures
         from talentfeed.snapshot.pack import pack
         from talentfeed.snapshot.tables import derive
 
-        # the signals, beside what is left, which is mostly work of one processor
-        with ThreadPoolExecutor(1, thread_name_prefix="signals") as pool:
-            with stages("derive"):
-                chosen = weights.newest(snapshot_dir)
-                shown = exposures.log(frames.exposures, frames.users, frames.videos)
-                coming = pool.submit(
-                    signals.build, shown.rows, shown.n_users, shown.n_videos, clock=frames.watermark, blend=chosen.blend
-                )
-                tables = derive(bench, frames)
-            with stages("pack"):
-                packed = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
-            with stages("signals"):
-                manifest = replace(packed.manifest, weights=chosen.name)
-                snapshot = store.seal(replace(packed, manifest=manifest, signals=coming.result()))
+        with stages("derive"):
+            chosen = weights.newest(snapshot_dir)
+            shown = exposures.log(frames.exposures, frames.users, frames.videos)
+            coming = begin(shown.rows, shown.n_users, shown.n_videos, clock=frames.watermark, blend=chosen.blend)
+            tables = derive(bench, frames)
+        with stages("pack"):
+            packed = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
+        with stages("signals"):
+            manifest = replace(packed.manifest, weights=chosen.name)
+            snapshot = store.seal(replace(packed, manifest=manifest, signals=coming()))
     with stages("check"):
         last = _last(snapshot_dir)
         checks.check(snapshot, last, shrink=tolerance, force=force)

@@ -81,6 +81,10 @@ class LiveSnapshot(Generic[Ranker]):
         self.reloads = 0
         self.failures = 0
 
+    def adopt(self, serving: "Serving[Ranker]") -> None:
+        """Serve what another of this process has loaded, such as before a fork."""
+        self.serving = serving
+
     def load(self) -> bool:
         """Map the published snapshot where it is not yet served. True if it is a new one.
 

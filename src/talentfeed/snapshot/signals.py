@@ -3,6 +3,7 @@
 One seed, and each part by one thread: the same rows give the same bytes. Arrays in, arrays out; no settings, no files.
 """
 
+import importlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -61,6 +62,12 @@ def build(
         event_video=video,
         blend=blend,
     )
+
+
+def warm() -> None:
+    """Import what `build` needs, ahead of it."""
+    for name in ("scipy.sparse", "threadpoolctl", "implicit.cpu.als"):
+        importlib.import_module(name)
 
 
 def popularity(log: Interactions, n_videos: int, *, clock: float, half_life: float, rewards: bool = False) -> Floats:

@@ -18,10 +18,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
-from talentfeed.errors import LedgerMissingError, RowsRefusedError, SourceError, StoreUnavailableError
+from talentfeed.errors import RowsRefusedError, SourceError, StoreUnavailableError
 from talentfeed.stores.engines import BUSY_SECONDS, mysql_engine, sqlite_engine, sqlite_file, sqlite_url
+from talentfeed.stores.faults import fault
 from talentfeed.stores.ledger import ABANDONED, Ledger, Run, enter, known, ledger, ledger_ddl, now
-from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, OPERATORS, Account, explained, number
+from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, Account, explained, number
 from talentfeed.stores.mysql_direct import Direct
 from talentfeed.stores.mysql_insert import statements
 from talentfeed.stores.refusals import is_refusal
@@ -276,14 +277,9 @@ class ActivityLog:
             text = explained(cause, self._place)
         else:
             text = f"{self._file}: {cause}"
-        if ledger.name in text and any(part in text for part in ("no such table", "doesn't exist", "denied")):
-            return LedgerMissingError(
-                f"{text}; `talentfeed ledger --create` creates our ledger, or prints it to be run"
-            )
-        if number(cause) in OPERATORS or "no such table" in text:
-            return SourceError(text)
-        kind = DeadlockError if number(cause) == DEADLOCK else StoreUnavailableError
-        return kind(f"The database cannot be used now: {text}")
+        if number(cause) == DEADLOCK:
+            return DeadlockError(f"The database cannot be used now: {text}")
+        return fault(text, cause)
 
     # ------------------------------------------------------------ rows
 

@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import quoted_name
 
 from talentfeed.errors import BatchTooOldError, SourceError
+from talentfeed.stores.faults import LEDGER
 
 ABANDONED = -1  # in `rows`: this batch will never be written whole, its pieces are batches of their own
 FLOOR = "floor"  # the `batch_id` whose `rows` is the floor: no batch of a generation below it is ever written
@@ -26,7 +27,7 @@ EVENTS = ("event:", "event;")  # from, and below: the keys of client events, whe
 PAGE = 500
 
 ledger = sa.Table(
-    "talentfeed_ledger",
+    LEDGER,
     sa.MetaData(),
     # Keys are plain ASCII and compared by byte: a case-blind collation would take two events for one.
     sa.Column(
