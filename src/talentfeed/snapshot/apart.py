@@ -66,9 +66,10 @@ def _serve(theirs: Connection, ours: Connection, work: Callable[..., Any], warm:
         given, named = theirs.recv()
     except EOFError:
         return
+    told: tuple[Any, Exception | None]
     try:
-        found = (work(*given, **named), None)
+        told = (work(*given, **named), None)
     except Exception as error:  # noqa: BLE001 - told to who waits
-        found = (None, error)
+        told = (None, error)
     with contextlib.suppress(BrokenPipeError):
-        theirs.send(found)
+        theirs.send(told)

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,7 +166,11 @@ def _cleaned(
 
             bench = open_until_done.enter_context(open_workbench(source, now=now, as_of=as_of))
             stored: dict[str, Any] = {}
+            before: Future[Any] | None = None
             for number, (name, rows) in enumerate(arriving, 1):
+                if before is not None:
+                    before.result()  # of what is read, memory holds two tables
+                before = bench.newest
                 stored |= take(bench, name, rows)
                 stages.progress("read", number / (len(TABLES) + 1))
                 del rows  # what was taken of it is smaller

@@ -110,11 +110,16 @@ def clean(bench: Workbench, stored: Stored, *, blacklist: Path | None = None) ->
         connections=bench.keep("connections", facts.both_ways(connections)),
         flows=bench.keep("flows", kept(flows).drop("owner_id", "owner_fate", "status", "deleted")),
         watermark=watermark,
-        skipped={kind: n for kind, n in sorted(bench.skipped.items()) if n},
+        skipped=_skipped(bench),
     )
     for kind, n in result.skipped.items():
         log.info("skipped %s: %d", kind, n)
     return result
+
+
+def _skipped(bench: Workbench) -> Mapping[str, int]:
+    bench.settle()
+    return {kind: n for kind, n in sorted(bench.skipped.items()) if n}
 
 
 def _newest(bench: Workbench, *times: ir.FloatingColumn) -> float:

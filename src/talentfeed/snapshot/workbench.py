@@ -1,9 +1,12 @@
 """Where frames are made: the engine, the clock, and the tally of what is left out and why."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import ibis
 import ibis.expr.operations as ops
@@ -19,18 +22,53 @@ BATCH = 1 << 16
 Stored = Mapping[str, ir.Table]  # by name: tables as stored, each value read, none yet looked up in another
 
 
+class Engine(Backend):  # type: ignore[misc]  # ibis has no types
+    """DuckDB; who asks it for rows waits for what was told it before."""
+
+    settle: Callable[[], None]
+
+    def to_pyarrow(self, expr: ir.Expr, /, **options: Any) -> Any:
+        """As ever."""
+        self.settle()
+        return super().to_pyarrow(expr, **options)
+
+
 @dataclass(slots=True)
 class Workbench:
     """Where frames are made: an engine, the clock, and the tally of what was left out.
 
+    The engine works in a thread of its own, through one statement after the other, while the next are written: that
+    takes as long as they do. Its errors are raised by `settle`, and by whatever asks for rows.
+
     now: the wall clock, seconds; what is later is a future date. as_of: rows after it are left out.
     """
 
-    engine: Backend
+    engine: Engine
     source: Source
     now: float
     as_of: float | None = None
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)  # complete once settled
+    _line: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, thread_name_prefix="engine"))
+    _told: list[Future[Any]] = field(default_factory=list)
+
+    def _tell(self, work: Callable[..., Any], *given: Any) -> None:
+        self._told.append(self._line.submit(work, *given))
+
+    @property
+    def newest(self) -> Future[Any] | None:
+        """Of what the engine was told, the last."""
+        return self._told[-1] if self._told else None
+
+    def settle(self) -> None:
+        """Wait until the engine has done all that it was told. Raises what it raised first."""
+        told, self._told = self._told, []
+        for one in told:
+            one.result()
+
+    def close(self) -> None:
+        """Wait for it and let go of it."""
+        self._line.shutdown(cancel_futures=True)
+        self.engine.disconnect()
 
     @property
     def last_moment(self) -> float:
@@ -42,14 +80,15 @@ class Workbench:
         # as `create_table` does, which would compile the same expression five times
         types = self.engine.compiler.type_mapper
         columns = ", ".join(f'"{column}" {types.to_string(dtype)}' for column, dtype in table.schema().items())
-        self.engine.con.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" ({columns})')
-        self.engine.con.execute(f'INSERT INTO "{name}" {self.engine.compile(table)}')
+        self._tell(self.engine.con.execute, f'CREATE OR REPLACE TEMP TABLE "{name}" ({columns})')
+        self._tell(self.engine.con.execute, f'INSERT INTO "{name}" {self.engine.compile(table)}')
         return self._named(name, table.schema())
 
     def load(self, name: str, table: pa.Table) -> ir.Table:
         """Arrow → a table of the engine, without a copy. `forget` it when done."""
         # a batch is what one thread takes
-        self.engine.con.register(name, pa.Table.from_batches(table.to_batches(max_chunksize=BATCH), table.schema))
+        batches = pa.Table.from_batches(table.to_batches(max_chunksize=BATCH), table.schema)
+        self._tell(self.engine.con.register, name, batches)
         return self._named(name, ibis.Schema.from_pyarrow(table.schema))
 
     def _named(self, name: str, schema: ibis.Schema) -> ir.Table:
@@ -58,7 +97,7 @@ class Workbench:
 
     def forget(self, name: str) -> None:
         """Let go of a table that was loaded."""
-        self.engine.con.unregister(name)
+        self._tell(self.engine.con.unregister, name)
 
     def parsed(self, name: str, table: ir.Table, *, times: Sequence[str] = (), lists: Sequence[str] = ()) -> ir.Table:
         """Columns of times → seconds, of JSON arrays → arrays of texts, with `skip_…` flags: SPEC 3.
@@ -104,7 +143,11 @@ class Workbench:
         counted = table.group_by(keys).aggregate(
             rows=table.count(), **{c: table[c].cast("int64").sum().fill_null(0) for c in flags}
         )
-        for row in counted.to_pyarrow().to_pylist():
+        self._tell(self._count, name, by, flags, counted.columns, self.engine.compile(counted))
+
+    def _count(self, name: str, by: str | None, flags: Sequence[str], columns: Sequence[str], sql: str) -> None:
+        for values in self.engine.con.execute(sql).fetchall():
+            row = dict(zip(columns, values, strict=True))
             label = row[by] if by else name
             if row["fate"] is not None:
                 self.skipped[f"{label}.{row['fate']}"] += row["rows"]
@@ -144,10 +187,12 @@ def numbered(table: pa.Table, *columns: str) -> tuple[pa.Table, Mapping[str, pa.
 @contextmanager
 def open_workbench(source: Source, *, now: float, as_of: float | None = None) -> Iterator[Workbench]:
     """A workbench on DuckDB, in memory."""
-    engine = ibis.duckdb.connect()
+    engine = Engine().connect()
     engine.con.execute("SET TimeZone = 'UTC'")
     install(engine, source.db_timezone)
+    bench = Workbench(engine, source, now, as_of)
+    engine.settle = bench.settle
     try:
-        yield Workbench(engine, source, now, as_of)
+        yield bench
     finally:
-        engine.disconnect()
+        bench.close()
