@@ -7,7 +7,7 @@ from tests.contracts.platforms import Platform
 
 from talentfeed.errors import RowsRefusedError
 from talentfeed.stores import mysql_insert
-from talentfeed.stores.mysql_insert import inserts, statements
+from talentfeed.stores.mysql_insert import Shape, inserts, statements
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +91,7 @@ def test_blocks_are_of_one_statement_and_long_ones_go_as_text(monkeypatch: pytes
     monkeypatch.setattr(mysql_insert, "BLOCKS", (10,))
     monkeypatch.setattr(mysql_insert, "BLOCK_TEXT", 100)
     rows = [{"a": n, "b": "x" * (100 if 20 <= n < 30 else 10)} for n in range(45)]
-    made = list(statements("t", ("a", "b"), rows, longest="b"))
+    made = list(statements("t", ("a", "b"), rows, Shape(longest="b")))
     blocks = [(sql, values) for sql, values in made if values is not None]
     assert [values[::2] for _, values in blocks] == [tuple(range(n, n + 10)) for n in (0, 10, 30)]
     (sql,) = {sql for sql, _ in blocks}
@@ -104,11 +104,58 @@ def test_what_is_left_of_the_larger_blocks_goes_in_smaller_ones_and_the_rest_as_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mysql_insert, "BLOCKS", (10, 3))
-    made = list(statements("t", ("a", "b"), [{"a": n, "b": "x"} for n in range(28)], longest="b"))
+    made = list(statements("t", ("a", "b"), [{"a": n, "b": "x"} for n in range(28)], Shape(longest="b")))
     assert [values and values[::2] for _, values in made] == [
         tuple(range(10)), tuple(range(10, 20)), (20, 21, 22), (23, 24, 25), None,
     ]  # fmt: skip
     assert made[-1][0] == "INSERT INTO t (a, b) VALUES (26,'x'),(27,'x')"
+
+
+def test_what_all_rows_of_a_block_have_stands_in_its_statement_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql_insert, "BLOCKS", (2,))
+    shape = Shape(longest="text", shared=("name",), again=(("updated", "created"),))
+    columns = ("name", "text", "created", "updated")
+    rows = [
+        ("it's", "a", 1, 1), ("it's", "b", 2, 2),
+        ("it's", "c", 1, 1), ("x", "d", 2, 2),
+        ("x", "e", 1, 1), ("x", "f", 2, 3),
+        ("100% %s", "g", 1, 1), ("100% %s", "h", 2, 2),
+        (None, "i", 1, 1), (None, "j", 2, 2),
+    ]  # fmt: skip
+    made = list(statements("t", columns, [dict(zip(columns, row, strict=True)) for row in rows], shape))
+    assert [sql.split(" VALUES ")[1].split("), ")[0] + ")" for sql, _ in made] == [
+        "('it''s', %s, %s, created)",
+        "(%s, %s, %s, created)",
+        "('x', %s, %s, %s)",
+        "(%s, %s, %s, created)",
+        "(%s, %s, %s, created)",
+    ]
+    assert [values for _, values in made] == [
+        ("a", 1, "b", 2),
+        ("it's", "c", 1, "x", "d", 2),
+        ("e", 1, 1, "f", 2, 3),
+        ("100% %s", "g", 1, "100% %s", "h", 2),
+        (None, "i", 1, None, "j", 2),
+    ]
+
+
+async def test_what_stands_in_a_statement_is_stored_as_what_goes_beside_it(
+    maria_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql_insert, "BLOCKS", (3,))
+    for zone in ("UTC", "America/Bogota"):
+        log = maria_platform.log(db_timezone=zone)
+        names = [*["it's \\' a name\\"] * 6, "50 %s", "50 %s", "50 %s", "another"]
+        rows = [row(str(n), log_name=name, causer_type=name) for n, name in enumerate(names)]
+        assert await log.write(zone, rows)
+        stored = maria_platform.rows()[-len(rows) :]
+        for name in ("log_name", "causer_type", "properties"):
+            assert [one[name] for one in stored] == [one[name] for one in rows]
+        sql = "SELECT UNIX_TIMESTAMP(created_at), updated_at FROM activity_log ORDER BY id DESC LIMIT 1"
+        ((at, updated),) = maria_platform.execute(sql)
+        assert at == 1_788_264_000
+        assert str(updated) == ("2026-09-01 12:00:00" if zone == "UTC" else "2026-09-01 07:00:00")
+        await log.close()
 
 
 async def test_a_batch_of_several_statements_is_one_transaction(

@@ -24,7 +24,7 @@ from talentfeed.stores.faults import fault
 from talentfeed.stores.ledger import ABANDONED, Ledger, Run, enter, known, ledger, ledger_ddl, now
 from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, Account, explained, number
 from talentfeed.stores.mysql_direct import Direct
-from talentfeed.stores.mysql_insert import statements
+from talentfeed.stores.mysql_insert import Shape, statements
 from talentfeed.stores.refusals import is_refusal
 from talentfeed.stores.sqlite_file import SqliteFile
 
@@ -51,6 +51,7 @@ activity_log = sa.table(
     ),
 )
 
+_SHAPE = Shape(longest="properties", shared=("log_name", "causer_type"), again=(("updated_at", "created_at"),))
 SECONDS = "%Y-%m-%d %H:%M:%S"
 _TURNS = 10  # at a transaction that others get in the way of: 2.6 s of pauses on average, most often milliseconds
 _KINDS = sa.text(
@@ -293,7 +294,7 @@ class ActivityLog:
         try:
             if isinstance(self._place, Account):
                 direct = await Direct.of(connection)
-                for sql, values in statements(activity_log.name, tuple(rows[0]), rows, longest="properties"):
+                for sql, values in statements(activity_log.name, tuple(rows[0]), rows, _SHAPE):
                     await direct.send(sql, values)
             else:
                 await connection.execute(sa.insert(activity_log), list(rows))

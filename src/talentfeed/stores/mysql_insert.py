@@ -5,7 +5,8 @@ the statement. The rest goes as text: the driver's own way of writing values dow
 storing them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -18,32 +19,60 @@ _SHORT = 200  # characters of a value that may well come again
 _KNOWN = 10_000  # of these that are kept
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is known of a table's rows. Each value that need not go beside a statement spares us and the server some.
+
+    Two columns or more must be left that go beside it.
+    """
+
+    longest: str  # the column that most of a row's text is in
+    shared: tuple[str, ...] = ()  # columns that mostly have one text in all rows: a block's stands in its statement
+    again: tuple[tuple[str, str], ...] = ()  # columns that mostly repeat another, which comes before them
+
+    def written(self, block: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+        """The columns of these rows that a statement says by itself, and how."""
+        found = []
+        for name in self.shared:
+            first = block[0][name]
+            if isinstance(first, str) and "%" not in first and all(row[name] == first for row in block):
+                found.append((name, _literals[first]))
+        for name, other in self.again:
+            if all(row[name] == row[other] for row in block):
+                found.append((name, other))
+        return tuple(found)
+
+
 def statements(
-    table: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, longest: str
+    table: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], shape: Shape
 ) -> Iterator[tuple[str, tuple[Any, ...] | None]]:
     """Statements that insert all rows, in order, each with its values, or None where they stand in it.
 
-    `longest`: the column that most of a row's text is in. As `inserts` for the rest.
+    As `inserts` for the rest.
     """
-    of, long = itemgetter(*columns), itemgetter(longest)
+    long = itemgetter(shape.longest)
     done = 0
     for size in BLOCKS:
-        prepared = _prepared(table, tuple(columns), size)
         while len(rows) - done >= size:
             block = rows[done : done + size]
             done += size
             if sum(map(len, map(long, block))) <= BLOCK_TEXT:
-                yield prepared, tuple(chain.from_iterable(map(of, block)))
+                sql, of = _prepared(table, tuple(columns), shape.written(block), size)
+                yield sql, tuple(chain.from_iterable(map(of, block)))
             else:
                 yield from ((sql, None) for sql in inserts(table, columns, block))
     yield from ((sql, None) for sql in inserts(table, columns, rows[done:]))
 
 
 @lru_cache(8)
-def _prepared(table: str, columns: tuple[str, ...], count: int) -> str:
-    """One text, so that a connection finds what it has prepared."""
-    values = f"({', '.join(['%s'] * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([values] * count)}"  # noqa: S608
+def _prepared(
+    table: str, columns: tuple[str, ...], written: tuple[tuple[str, str], ...], count: int
+) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """One text, so that a connection finds what it has prepared; and what takes a row's values for it."""
+    said = dict(written)
+    row = f"({', '.join(said.get(name, '%s') for name in columns)})"
+    of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*(name for name in columns if name not in said))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)}", of  # noqa: S608
 
 
 def inserts(table: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
