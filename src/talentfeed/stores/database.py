@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -23,10 +23,12 @@ from talentfeed.stores.engines import BUSY_SECONDS, mysql_engine, sqlite_engine,
 from talentfeed.stores.faults import fault
 from talentfeed.stores.ledger import ABANDONED, Ledger, Run, enter, known, ledger, ledger_ddl, now
 from talentfeed.stores.mysql import ANSWER_SECONDS, DEADLOCK, Account, explained, number
-from talentfeed.stores.mysql_direct import Direct
 from talentfeed.stores.mysql_insert import Shape, statements
 from talentfeed.stores.refusals import is_refusal
 from talentfeed.stores.sqlite_file import SqliteFile
+
+if TYPE_CHECKING:
+    from talentfeed.stores.mysql_direct import Direct
 
 __all__ = ["ActivityLog", "activity_log", "ledger", "ledger_ddl", "sqlite_url"]
 
@@ -293,7 +295,7 @@ class ActivityLog:
             rows = [{**row, **{name: _in_zone(row[name], self._zone) for name in local}} for row in rows]
         try:
             if isinstance(self._place, Account):
-                direct = await Direct.of(connection)
+                direct = await _direct(connection)
                 for sql, values in statements(activity_log.name, tuple(rows[0]), rows, _SHAPE):
                     await direct.send(sql, values)
             else:
@@ -307,7 +309,7 @@ class ActivityLog:
     async def _runner(self, connection: AsyncConnection) -> Run:
         """What runs statements in a connection's transaction, in the shortest way that the database has."""
         if isinstance(self._place, Account):
-            return (await Direct.of(connection)).run
+            return (await _direct(connection)).run
 
         async def run(statement: sa.Executable, values: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
             found = await connection.execute(statement, values)
@@ -323,6 +325,12 @@ class ActivityLog:
             found = await connection.execute(_KINDS)
             self._local = frozenset(name for name, kind in found if name in TIMES and kind.lower() != "timestamp")
         return self._local
+
+
+async def _direct(connection: AsyncConnection) -> "Direct":
+    from talentfeed.stores.mysql_direct import Direct  # with it comes MySQL's driver
+
+    return await Direct.of(connection)
 
 
 def _in_zone(text: str, zone: ZoneInfo | None) -> str:
