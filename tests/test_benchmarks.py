@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import catalogue, plain
+from benchmarks import catalogue, plain, presets
 from benchmarks.learned import learned_policy
 from benchmarks.requests import asked
 
@@ -114,3 +114,10 @@ def test_the_flush_benchmark_stores_each_activity_once_and_prints_a_table_and_a_
     names = ["activities_per_s", "row_by_row_per_s", "ratio", "recording_us_per_feed", "sustained_per_s"]
     assert list(line) == names
     assert all(line[name] > 0 for name in names if name != "recording_us_per_feed"), line
+
+
+def test_the_presets_are_measured_beside_each_other() -> None:
+    found = presets.measure(300, 5, updates=60)
+    assert list(found)[:3] == ["videos", "feeds", "events"]
+    assert min(value for name, value in found.items() if name.endswith("_ms")) > 0
+    assert found["of_classic"] == pytest.approx(found["learned_ms"] / found["classic_ms"], rel=0.01)

@@ -166,6 +166,11 @@ INLINE double ucb(const Learned *l, const double x[N_SCALED]) {
 
 EXPORT QUICK void talentfeed_likely(const Catalogue *c, const Request *q, Room *room) { blend(c, q, room); }
 
+/* Whether a video may be among a pool's best. Asked before what pool it is of: that is memory which is not at hand. */
+INLINE int may_enter(const Learned *l, const Room *room, int pool, double likely) {
+    return room->n_retrieved[pool] < l->most[pool] || (l->most[pool] > 0 && likely >= room->retrieved[pool][0].score);
+}
+
 /* Those of each learning pool that are scored, the best by the blend in any order. Wants `room->unseen`; leaves `room->likely`. */
 EXPORT QUICK void talentfeed_retrieve(const Catalogue *c, const Request *q, Room *room) {
     const Learned *l = &c->learned;
@@ -176,9 +181,10 @@ EXPORT QUICK void talentfeed_retrieve(const Catalogue *c, const Request *q, Room
             int64_t row = w * 64 + __builtin_ctzll(left);
             Scored one = {room->likely[row], (int32_t)row, 0};
             offer(room->retrieved[AFFINITY], &room->n_retrieved[AFFINITY], l->most[AFFINITY], one);
-            if (l->fixed[row * N_SCALED + GATE] > 0.0)
+            if (may_enter(l, room, POPULAR, one.score) && l->fixed[row * N_SCALED + GATE] > 0.0)
                 offer(room->retrieved[POPULAR], &room->n_retrieved[POPULAR], l->most[POPULAR], one);
-            if (is_new(c, row, q->now)) offer(room->retrieved[FRESH], &room->n_retrieved[FRESH], l->most[FRESH], one);
+            if (may_enter(l, room, FRESH, one.score) && is_new(c, row, q->now))
+                offer(room->retrieved[FRESH], &room->n_retrieved[FRESH], l->most[FRESH], one);
         }
 }
 
