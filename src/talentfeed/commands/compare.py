@@ -37,7 +37,7 @@ def compare(
         body = {"policies": policy, "feeds": feeds, "seed": seed}
         report = remote.ask_server(settings, "POST", f"{settings.api_prefix}/admin/policy/compare", body)
     else:
-        from talentfeed.policy import compare_once
+        from talentfeed.comparing import compare_once
 
         with console.progress() as progress:
             report = compare_once(settings, policy, feeds=feeds, seed=seed, progress=progress)
