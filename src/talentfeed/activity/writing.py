@@ -12,7 +12,7 @@ from talentfeed.errors import BatchTooOldError, RowsRefusedError
 
 log = logging.getLogger(__name__)
 
-TRANSACTIONS = 2  # at a time: the database always has one to work at, and more would wait for each other at its pages
+TRANSACTIONS = 2  # at a time: the database always has one to work at; a third was measured to gain nothing
 
 
 class ActivityLog(Protocol):
