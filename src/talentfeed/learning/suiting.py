@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from talentfeed.contracts import NO_DATE, Bools, Floats, Ints, Snapshot, Viewer
+from talentfeed.contracts import NO_DATE, Floats, Ints, Snapshot, Viewer
 from talentfeed.evidence import SUITING
+from talentfeed.learning.histories import kept
 from talentfeed.ranking import features
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.feed import initial_policy, moving_columns, prepare
@@ -34,8 +35,8 @@ class Suiting:
         pairs = owner * len(snapshot.videos.id) + users.history_video
         hidden = [user * len(snapshot.videos.id) + videos for user, videos in unknown.items()]
         later |= np.isin(pairs, np.concatenate(hidden) if hidden else np.zeros(0, np.int64))
-        self._early = _kept(self._ranker.snapshot, ~later)
-        self._new = _kept(self._ranker.snapshot, np.zeros_like(later))
+        self._early = kept(self._ranker.snapshot, ~later)
+        self._new = kept(self._ranker.snapshot, np.zeros_like(later))
 
     def by_profile(self, user: int, videos: Ints) -> Floats | None:
         """SUITING of these videos, (videos, 2), with all that the user did hidden; None: the profile says nothing."""
@@ -50,20 +51,3 @@ class Suiting:
         found: Floats = moving_columns(self._ranker, viewer, videos, self._ranker.snapshot.manifest.watermark, 0)
         assert len(_COLUMNS) == len(SUITING)  # noqa: S101 - two names of one thing
         return found[:, _COLUMNS]
-
-
-def _kept(snapshot: Snapshot, keep: Bools) -> Snapshot:
-    """The snapshot with these rows of the histories alone."""
-    users = snapshot.users
-    kept = np.concatenate([[0], np.cumsum(keep)])
-    return replace(
-        snapshot,
-        users=replace(
-            users,
-            history_start=np.ascontiguousarray(kept[np.asarray(users.history_start)].astype(np.int64)),
-            history_video=np.ascontiguousarray(np.asarray(users.history_video)[keep]),
-            history_liked=np.ascontiguousarray(np.asarray(users.history_liked)[keep]),
-            history_kind=np.ascontiguousarray(np.asarray(users.history_kind)[keep]),
-            history_at=np.ascontiguousarray(np.asarray(users.history_at)[keep]),
-        ),
-    )

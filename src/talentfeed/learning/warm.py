@@ -14,6 +14,7 @@ from talentfeed.contracts import HISTORY_KINDS, Floats, Ints, Snapshot
 from talentfeed.evidence import Signals
 from talentfeed.impressions import shape_of
 from talentfeed.learning import rewards, sums
+from talentfeed.learning.histories import kept
 from talentfeed.learning.sums import Sums
 from talentfeed.ranking import viewer as viewers
 from talentfeed.ranking.feed import initial_policy, prepare, video_features
@@ -69,19 +70,9 @@ def _newest(snapshot: Snapshot, user: int) -> Ints:
 
 def _without(snapshot: Snapshot, judged: dict[int, Ints]) -> Snapshot:
     """The snapshot as if these interactions were still to come."""
-    users = snapshot.users
-    keep = np.ones(len(users.history_video), np.bool_)
+    keep = np.ones(len(snapshot.users.history_video), np.bool_)
     keep[np.concatenate(list(judged.values()))] = False
-    kept = np.concatenate([[0], np.cumsum(keep)])
-    fewer = replace(
-        users,
-        history_start=np.ascontiguousarray(kept[np.asarray(users.history_start)].astype(np.int64)),
-        history_video=np.ascontiguousarray(np.asarray(users.history_video)[keep]),
-        history_liked=np.ascontiguousarray(np.asarray(users.history_liked)[keep]),
-        history_kind=np.ascontiguousarray(np.asarray(users.history_kind)[keep]),
-        history_at=np.ascontiguousarray(np.asarray(users.history_at)[keep]),
-    )
-    return replace(snapshot, users=fewer, signals=_less(snapshot, judged))
+    return replace(kept(snapshot, keep), signals=_less(snapshot, judged))
 
 
 def _less(snapshot: Snapshot, judged: dict[int, Ints]) -> Signals | None:
