@@ -13,13 +13,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from talentfeed import __version__
-from talentfeed.api import docs, explain, operations, policy, quarantine
-from talentfeed.api import schema_answers as answers
-from talentfeed.api import schema_policy as policy_schemas
-from talentfeed.api import schema_quarantine as schemas
-from talentfeed.api import schema_requests as requests
-from talentfeed.api.activities import activities_endpoint
-from talentfeed.api.feeds import ENDPOINTS, feed_endpoint
+from talentfeed.api import docs
+from talentfeed.api.calls import Call, admin_calls, feed_calls, probe_calls
 from talentfeed.api.limit import ClientLimit
 from talentfeed.api.metrics import Metrics
 from talentfeed.api.middleware import BodyLimit, LastResort, RequestContext
@@ -33,12 +28,6 @@ from talentfeed.settings import Settings
 if TYPE_CHECKING:
     from talentfeed.api.tracing import Tracing
 
-_SUMMARIES = {
-    "total": "A page of 24: videos and flows",
-    "discover": "A page of videos",
-    "flow": "A page of flows",
-}
-
 
 class Application(FastAPI):
     """The framework's, with a short way to what is asked most: within the same middleware the handler itself, without
@@ -48,6 +37,23 @@ class Application(FastAPI):
         super().__init__(middleware=middleware, **more)
         self._around = middleware
         self._short: dict[str, tuple[APIRoute, ASGIApp]] = {}
+        self._told: list[Call] = []
+
+    def add_calls(self, calls: Sequence[Call]) -> None:
+        """They are answered from now on, and OpenAPI's document tells of them."""
+        self._told += calls
+        for call in calls:
+            self.add_api_route(call.path, call.handler, methods=[call.method], include_in_schema=False)
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made when it is first asked for: its models take longer to import than the door does."""
+        if self.openapi_schema is None:
+            from talentfeed.api.documented import document
+
+            self.openapi_schema = document(
+                self._told, title=self.title, version=self.version, description=self.description
+            )
+        return self.openapi_schema
 
     def shorten(self, route: APIRoute, handler: Handler) -> None:
         """POST to this route's path is answered by this handler, as `plain.answering` has it."""
@@ -103,8 +109,14 @@ def create_app(service: Service, siblings: Siblings | None = None) -> Applicatio
         middleware=_middleware(service, metrics, tracing),
         exception_handlers=HANDLERS,
     )
-    _add_feeds(app, service, metrics)
-    _add_operations(app, service, metrics, siblings)
+    often, probes = feed_calls(service, metrics), probe_calls(service, metrics, siblings)
+    app.add_calls([*often, *admin_calls(service), *probes])
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.endpoint in [call.handler for call in often]:
+            app.shorten(route, route.endpoint)
+    for call in probes:
+        app.add_api_route(call.path, call.handler, methods=["HEAD"], include_in_schema=False)
+    app.add_api_route("/docs", docs.page, methods=["GET", "HEAD"], include_in_schema=False)
     return app
 
 
@@ -148,133 +160,3 @@ def _middleware(service: Service, metrics: Metrics, tracing: "Tracing | None") -
         Middleware(LastResort),
         Middleware(BodyLimit),
     ]
-
-
-def _add_feeds(app: Application, service: Service, metrics: Metrics) -> None:
-    prefix = service.settings.api_prefix
-    often: list[Handler] = []
-    for endpoint in ENDPOINTS:
-        often.append(feed_endpoint(endpoint, service, metrics))
-        app.add_api_route(
-            f"{prefix}/search/{endpoint}",
-            often[-1],
-            methods=["POST"],
-            tags=["feeds"],
-            summary=_SUMMARIES[endpoint],
-            operation_id=endpoint,
-            responses=answers.responses(200, answers.FEED_ANSWER[endpoint], 400, 422, 503),
-            openapi_extra=requests.FEED_REQUEST[endpoint],
-        )
-    often.append(activities_endpoint(service, metrics))
-    app.add_api_route(
-        f"{prefix}/activities",
-        often[-1],
-        methods=["POST"],
-        status_code=202,
-        tags=["activities"],
-        summary="What the user did: one event, or up to 500",
-        operation_id="activities",
-        responses=answers.responses(202, answers.AcceptedAnswer, 400, 422, 503),
-        openapi_extra=requests.REPORT_REQUEST,
-    )
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.endpoint in often:
-            app.shorten(route, route.endpoint)
-
-
-def _add_operations(app: FastAPI, service: Service, metrics: Metrics, siblings: Siblings | None) -> None:
-    prefix = service.settings.api_prefix
-    admin: list[tuple[str, Any, str, Any]] = [
-        ("search/reload", operations.reload_endpoint(service), "Build and swap the snapshot", answers.ReloadAnswer),
-        ("admin/flush", operations.flush_endpoint(service), "Write what waits to activity_log", answers.FlushAnswer),
-    ]
-    for path, handler, summary, model in admin:
-        app.add_api_route(
-            f"{prefix}/{path}",
-            handler,
-            methods=["POST"],
-            tags=["operations"],
-            summary=summary,
-            operation_id=path.rpartition("/")[2],
-            responses=answers.responses(200, model, 401, 403, 503),
-            openapi_extra=requests.ADMIN_PARAMETER,
-        )
-    aside: list[tuple[str, str, Any, str, Any, dict[str, Any]]] = [
-        ("GET", "", quarantine.list_endpoint(service), "What the database refused", *schemas.QUARANTINED),
-        (
-            "POST",
-            "/requeue",
-            quarantine.requeue_endpoint(service),
-            "Have it wait to be flushed again",
-            *schemas.CHANGED,
-        ),
-        ("POST", "/discard", quarantine.discard_endpoint(service), "Throw it away for good", *schemas.CHANGED),
-    ]
-    learned: list[tuple[str, str, Any, str, Any, dict[str, Any]]] = [
-        ("GET", "", policy.show_endpoint(service), "Where learning stands", *policy_schemas.SHOWN),
-        ("GET", "/export", policy.export_endpoint(service), "A version of the policy", *policy_schemas.EXPORTED),
-        ("POST", "/import", policy.import_endpoint(service), "Go on from an exported one", *policy_schemas.IMPORT),
-        ("POST", "/reset", policy.reset_endpoint(service), "Start learning anew", *policy_schemas.RESET),
-        ("POST", "/rollback", policy.rollback_endpoint(service), "Go on from an earlier one", *policy_schemas.ROLLBACK),
-        ("POST", "/compare", policy.compare_endpoint(service), "What if", *policy_schemas.COMPARE),
-    ]
-    for under, first, calls in (("quarantined", "quarantined", aside), ("policy", "show", learned)):
-        for method, path, handler, summary, model, extra in calls:
-            name = path.strip("/") or first
-            app.add_api_route(
-                f"{prefix}/admin/{under}{path}",
-                handler,
-                methods=[method],
-                tags=["operations"],
-                summary=summary,
-                operation_id=f"policy_{name}" if calls is learned else name,
-                responses=answers.responses(200, model, 400, 401, 403, 422, 503),
-                openapi_extra=extra,
-            )
-    by_feed: list[tuple[str, Any, str, Any]] = [
-        ("explain", explain.explain_endpoint(service), "Why each item of a feed is there", answers.ExplainAnswer),
-        ("replay", explain.replay_endpoint(service), "A feed ranked once more", answers.ReplayAnswer),
-    ]
-    for name, handler, summary, model in by_feed:
-        app.add_api_route(
-            f"{prefix}/feeds/{{feed_id}}/{name}",
-            handler,
-            methods=["GET"],
-            tags=["operations"],
-            summary=summary,
-            operation_id=name,
-            responses=answers.responses(200, model, 401, 403, 404, 410, 422, 503),
-            openapi_extra=requests.FEED_PARAMETERS,
-        )
-    plain: list[tuple[str, Any, str, dict[int | str, dict[str, Any]]]] = [
-        ("/", operations.root_endpoint(service), "Name, status, version", {200: {"model": answers.RootAnswer}}),
-        ("/health/live", operations.live, "Does the process answer?", {200: {"model": answers.HealthAnswer}}),
-        (
-            "/health/ready",
-            operations.ready_endpoint(service),
-            "Can feeds be served?",
-            {
-                200: {"model": answers.HealthAnswer},
-                403: {"model": answers.ErrorAnswer, "description": "X-Admin-Key was shown, and is wrong"},
-                503: {"model": answers.HealthAnswer, "description": "Not yet"},
-            },
-        ),
-        (
-            "/metrics",
-            operations.metrics_endpoint(metrics, siblings),
-            "Metrics for Prometheus",
-            {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-        ),
-    ]
-    for path, handler, summary, listed in plain:
-        app.add_api_route(
-            path,
-            handler,
-            methods=["GET"],
-            tags=["operations"],
-            summary=summary,
-            operation_id=path.strip("/").replace("/", "_") or "root",
-            responses=listed,
-        )
-        app.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
-    app.add_api_route("/docs", docs.page, methods=["GET", "HEAD"], include_in_schema=False)
