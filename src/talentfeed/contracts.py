@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from talentfeed import evidence
@@ -198,8 +199,7 @@ class Event:
     watch_ratio: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Viewer:
+class Viewer(Struct, frozen=True, kw_only=True, gc=False):
     """What this user likes, knows and has seen. SPEC 5."""
 
     user_id: int
@@ -216,8 +216,7 @@ class Viewer:
     evidence: Indices  # rows of videos, distinct, newest first, at most HISTORY: what the blend is read from
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedRequest:
+class FeedRequest(Struct, frozen=True, kw_only=True, gc=False):
     """One page that somebody asks for."""
 
     endpoint: str  # total, discover, flow
@@ -273,8 +272,7 @@ class Slot(NamedTuple):
     gave_way: tuple[Rule, ...]  # rules this one choice needed relaxed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slate:
+class Slate(Struct, frozen=True, kw_only=True, gc=False):
     """A ranked page."""
 
     slots: Sequence[Slot]

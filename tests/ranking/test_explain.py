@@ -1,10 +1,10 @@
 """An explanation is true: its sums, its probabilities and its reasons, for odd catalogues and learned policies."""
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -140,7 +140,7 @@ def test_an_explanation_holds_in_a_crowd_where_every_rule_is_at_work(seed: int) 
     )
     excluded = rng.choice(93, rng.choice([0, 20]), replace=False).tolist()
     request = page(["total", "total", "discover", "flow"][seed % 4], int(rng.choice([12, 24])), excluded)
-    request = dataclasses.replace(
+    request = msgspec.structs.replace(
         request,
         recent_creators=viewer.last_creators(snapshot, excluded),
         shown_flows=rng.choice(14, 3, replace=False).astype(np.int32),
@@ -310,7 +310,7 @@ def test_a_better_video_by_the_same_creator_is_named_with_the_rule() -> None:
             ],
             users=[user(VIEWER, skills=["dance"], tools=["a", "b"])],
         ),
-        dataclasses.replace(page("discover", 2), pattern=(Pool.AFFINITY,)),
+        msgspec.structs.replace(page("discover", 2), pattern=(Pool.AFFINITY,)),
     )
     first, second = found.slots
     assert {first.item.id} | {lost.item.id for lost in first.lost} == {1, 2, 3}

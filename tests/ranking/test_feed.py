@@ -1,8 +1,8 @@
 """The whole kernel: patterns, presets, purity, probabilities."""
 
 from collections import Counter
-from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from tests.ranking.factory import NOW, flow, make_snapshot, random_snapshot, user, video
@@ -96,7 +96,7 @@ def test_ranking_changes_nothing_it_is_given() -> None:
 
 def test_what_is_removed_is_counted_by_reason() -> None:
     snapshot = make_snapshot([video(i) for i in range(1, 9)], [flow(1), flow(20)])
-    viewer = replace(viewers.read(snapshot, 0), seen_videos=np.array([0, 3, 4], np.int32))
+    viewer = msgspec.structs.replace(viewers.read(snapshot, 0), seen_videos=np.array([0, 3, 4], np.int32))
     ranker = feed.prepare(snapshot, feed.initial_policy(), CLASSIC)
     request = ask(excluded_ids=np.array([1, 2, 2, 77], np.int64))
     assert feed.rank(ranker, viewer, request, now=NOW, seed=1).removed == {"excluded": 3, "already_seen": 2}

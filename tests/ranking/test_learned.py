@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -302,7 +303,7 @@ def test_signals_that_do_not_fit_are_refused_before_anything_reads_by_them(damag
 def test_evidence_of_another_snapshot_is_refused() -> None:
     snapshot = with_signals(random_snapshot(40, 2, 9, seed=1), 1)
     ranker = feed.prepare(snapshot, feed.initial_policy(LEARNED), LEARNED)
-    who = replace(viewers.read(snapshot, 1), evidence=np.array([40], np.int32))
+    who = msgspec.structs.replace(viewers.read(snapshot, 1), evidence=np.array([40], np.int32))
     with pytest.raises(RequestMisfitError, match="evidence"):
         feed.rank(ranker, who, ask(), now=NOW, seed=1)
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.ranking.factory import NOW, flow, make_snapshot, random_snapshot, seen, user, video
@@ -85,9 +86,9 @@ def test_a_viewer_of_another_snapshot_is_refused_or_shares_nothing(name: str, va
     snapshot = whole()
     ranker, viewer = ranker_of(snapshot), viewers.read(snapshot, 7)
     strange = np.append(getattr(viewer, name), np.int32(value))
-    other = replace(viewer, **{name: strange})  # type: ignore[arg-type]
+    other = msgspec.structs.replace(viewer, **{name: strange})
     if name == "skills":
-        other = replace(other, skill_weights=np.append(viewer.skill_weights, 0.5))
+        other = msgspec.structs.replace(other, skill_weights=np.append(viewer.skill_weights, 0.5))
     if value > 0 and name in ("tokens", "cities", "connections"):
         assert rank(ranker, other, ask()) == rank(ranker, viewer, ask())
         return
@@ -102,16 +103,16 @@ def test_a_viewer_needs_a_weight_for_each_skill_and_a_token_too() -> None:
     ranker, viewer = ranker_of(snapshot), viewers.read(snapshot, 7)
     assert len(viewer.skills) == 2
     with pytest.raises(RequestMisfitError, match="2 skills with 1 weights"):
-        rank(ranker, replace(viewer, skill_weights=viewer.skill_weights[:1]), ask())
+        rank(ranker, msgspec.structs.replace(viewer, skill_weights=viewer.skill_weights[:1]), ask())
     with pytest.raises(RequestMisfitError, match="skills"):
-        rank(ranker, replace(viewer, tokens=viewer.tokens[1:]), ask())
+        rank(ranker, msgspec.structs.replace(viewer, tokens=viewer.tokens[1:]), ask())
 
 
 @pytest.mark.parametrize("row", [-1, 2, 2**31 - 1])
 def test_flows_shown_before_are_those_of_the_snapshot(row: int) -> None:
     snapshot = whole()
     ranker, viewer = ranker_of(snapshot), viewers.read(snapshot, 7)
-    request = replace(ask(endpoint="flow"), shown_flows=np.array([0, row], np.int32))
+    request = msgspec.structs.replace(ask(endpoint="flow"), shown_flows=np.array([0, row], np.int32))
     with pytest.raises(RequestMisfitError, match="shown flows"):
         rank(ranker, viewer, request)
 
@@ -120,14 +121,14 @@ def test_flows_shown_before_are_those_of_the_snapshot(row: int) -> None:
 def test_creators_at_the_last_places_are_two_codes_at_most(creators: Sequence[Sequence[int]]) -> None:
     snapshot = whole()
     with pytest.raises(RequestMisfitError, match="at most two"):
-        rank(ranker_of(snapshot), viewers.read(snapshot, 7), replace(ask(), recent_creators=creators))
+        rank(ranker_of(snapshot), viewers.read(snapshot, 7), msgspec.structs.replace(ask(), recent_creators=creators))
 
 
 def test_creators_that_nobody_is_hold_their_places_and_hide_nothing() -> None:
     snapshot = random_snapshot(n_videos=200, n_users=20, seed=3)
     ranker, viewer = ranker_of(snapshot), viewers.read(snapshot, 1)
     nobody = [(-1, -7), (2**31 - 1,), (snapshot.n_creators, -(2**31)), (), (10**6, 10**6)]
-    assert rank(ranker, viewer, replace(ask(), recent_creators=nobody)) == rank(ranker, viewer, ask())
+    assert rank(ranker, viewer, msgspec.structs.replace(ask(), recent_creators=nobody)) == rank(ranker, viewer, ask())
 
 
 def test_a_record_that_does_not_fit_its_snapshot_is_not_replayed() -> None:
@@ -141,7 +142,7 @@ def test_a_record_that_does_not_fit_its_snapshot_is_not_replayed() -> None:
         epsilon=ranker.epsilon,
         user_id=7,
         events=(),
-        request=replace(ask(endpoint="flow"), shown_flows=np.array([10**6], np.int32)),
+        request=msgspec.structs.replace(ask(endpoint="flow"), shown_flows=np.array([10**6], np.int32)),
         now=NOW,
         slots=(),
     )
@@ -151,7 +152,7 @@ def test_a_record_that_does_not_fit_its_snapshot_is_not_replayed() -> None:
 
 def test_an_empty_pattern_makes_an_empty_feed() -> None:
     snapshot = whole()
-    request = replace(ask(), pattern=(), size=24)
+    request = msgspec.structs.replace(ask(), pattern=(), size=24)
     assert rank(ranker_of(snapshot), viewers.read(snapshot, 7), request).slots == []
 
 
@@ -160,9 +161,9 @@ def test_an_unknown_endpoint_is_refused_and_nothing_is_left_behind() -> None:
     ranker, viewer = ranker_of(snapshot), viewers.read(snapshot, 1)
     want = rank(ranker, viewer, ask())
     with pytest.raises(PatternError, match="'other'"):
-        rank(ranker, viewer, replace(ask(), endpoint="other"))
+        rank(ranker, viewer, msgspec.structs.replace(ask(), endpoint="other"))
     with pytest.raises(RequestMisfitError):
-        rank(ranker, replace(viewer, seen_videos=np.array([0, 10**6], np.int32)), ask())
+        rank(ranker, msgspec.structs.replace(viewer, seen_videos=np.array([0, 10**6], np.int32)), ask())
     assert rank(ranker, viewer, ask()) == want
 
 
@@ -177,7 +178,7 @@ def test_refused_requests_between_others_leave_them_as_they_are_in_any_thread() 
         if seed % 3:
             return feed.rank(ranker, viewer, ask(), now=NOW, seed=seed)
         with pytest.raises(RequestMisfitError):
-            feed.rank(ranker, replace(viewer, seen_videos=misfit), ask(), now=NOW, seed=seed)
+            feed.rank(ranker, msgspec.structs.replace(viewer, seen_videos=misfit), ask(), now=NOW, seed=seed)
         return None
 
     with ThreadPoolExecutor(8) as pool:
@@ -206,7 +207,7 @@ def test_noise_of_negative_width_is_refused() -> None:
 def test_any_time_makes_a_feed_of_probabilities(endpoint: str, now: float) -> None:
     snapshot = random_snapshot(n_videos=300, n_users=20, seed=2)
     pattern = feed.pattern_for(endpoint, feed.parse_pattern("VMP AU NU FW EXPLORE"))
-    request = replace(ask(), endpoint=endpoint, pattern=pattern, size=100)
+    request = msgspec.structs.replace(ask(), endpoint=endpoint, pattern=pattern, size=100)
     slate = feed.rank(ranker_of(snapshot), viewers.read(snapshot, 1), request, now=now, seed=1)
     assert slate.slots
     assert all(0.0 < slot.probability <= 1.0 for slot in slate.slots)

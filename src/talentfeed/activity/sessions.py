@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from talentfeed.activity import codec, keys, packed
 from talentfeed.activity.outbox import Item, Outbox, ServedFeed
@@ -16,14 +16,16 @@ RECENT = 200  # client events of a viewer that are kept and read
 SEEN = 5_000  # of items beyond these events, so many are told as seen: each costs some millionths of a second a feed
 NEWEST = 200  # shown items that are told in order; a creator window needs 11
 
+_NO_IDS: Ints = np.zeros(0, np.int64)
+_NO_IDS.flags.writeable = False
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+
+class Session(Struct, frozen=True, kw_only=True, gc=False):
     """What is known of earlier requests."""
 
     session_id: str
     shown: Sequence[Item] = ()  # the newest `NEWEST` items of this session, oldest first
-    shown_ids: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # (n,) of all its items, oldest first
+    shown_ids: Ints = _NO_IDS  # (n,) of all its items, oldest first
     # The viewer's newest client events, newest first; after the `RECENT` newest, items of older ones as plain views.
     events: Sequence[Event] = ()
     shown_flows: Sequence[int] = ()  # ids of flows shown in earlier sessions; read for the endpoint `flow` alone

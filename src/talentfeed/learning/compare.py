@@ -7,6 +7,7 @@ viewer, the noise and the places before as they were, stands against the one tha
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
+import msgspec
 import numpy as np
 
 from talentfeed.contracts import Floats, Ints, Kind, Policy, Pool, Snapshot
@@ -247,7 +248,7 @@ def _of_feed(
         served.append((slot.kind, int(rows[0])))
     request = record.request
     if change.pattern is not None:
-        request = replace(request, pattern=pattern_for(request.endpoint, change.pattern))
+        request = msgspec.structs.replace(request, pattern=pattern_for(request.endpoint, change.pattern))
     worth = rankers.worth(record.snapshot, means)
     found = chances(
         ranker,

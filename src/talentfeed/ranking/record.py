@@ -15,7 +15,7 @@ class VersionGoneError(TalentFeedError):
     """A record cannot be replayed any more: its snapshot, policy or preset is not there, or its form is not known."""
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a feed was ranked from, by reference: nothing is copied while somebody waits for the feed."""
 
     ranker: Ranker
