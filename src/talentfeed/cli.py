@@ -21,6 +21,7 @@ from talentfeed.commands.judge import judge
 from talentfeed.commands.learn import learn
 from talentfeed.commands.simulate import simulate
 from talentfeed.commands.starting import start as _start
+from talentfeed.commands.starting import to_its_end
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 
@@ -138,10 +139,7 @@ def serve(
     talentfeed serve
     API_PORT=8080 REDIS_HOST=127.0.0.1 talentfeed serve --workers 4
     """
-    settings = embedded.with_demo_key(_start(), make=False)
-    if workers is not None:
-        settings = settings.model_copy(update={"workers": workers})
-    serving.serve(settings, as_of=embedded.as_of(as_of, settings), greet=False)
+    serving.begin(as_of=as_of, workers=workers)
 
 
 @app.command()
@@ -270,12 +268,8 @@ app.add_typer(snapshots.app, name="snapshots")
 
 
 def main() -> None:
-    """The entry point: errors of ours are one clear text and exit code 1, never a trace."""
-    try:
-        app()
-    except TalentFeedError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+    """The entry point."""
+    to_its_end(app)
 
 
 def _look_at_blacklist(settings: Settings) -> None:

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from talentfeed.activity import feeds_kept
-from talentfeed.connections import opened
+from talentfeed.connections import away, opened
 from talentfeed.contracts import Policy
-from talentfeed.errors import PolicyError, StoreUnavailableError
+from talentfeed.errors import PolicyError
 from talentfeed.learning.increments import Judged
 from talentfeed.learning.learner import JUDGED
 from talentfeed.learning.policies import Policies
@@ -113,8 +113,3 @@ def compare_once(
             return await compare(settings, stores.redis, written, feeds=feeds, seed=seed, progress=progress)
 
     return asyncio.run(run())
-
-
-def away(error: Exception) -> StoreUnavailableError:
-    """What an error of the connection is told as."""
-    return StoreUnavailableError(f"Redis does not answer ({str(error) or type(error).__name__})")

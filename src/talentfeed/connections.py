@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from talentfeed.activity.codec import Rows
-from talentfeed.errors import SettingsError
+from talentfeed.errors import SettingsError, StoreUnavailableError
 from talentfeed.settings import Settings
 
 
@@ -37,6 +37,11 @@ class Stores:
             await self.asked.close()
         if self.bastion is not None:
             await self.bastion.stop()
+
+
+def away(error: Exception) -> StoreUnavailableError:
+    """What an error of the connection is told as."""
+    return StoreUnavailableError(f"Redis does not answer ({str(error) or type(error).__name__})")
 
 
 def check_bastion(settings: Settings) -> Any:

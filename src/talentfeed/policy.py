@@ -13,15 +13,11 @@ from redis.exceptions import RedisError
 
 from talentfeed import files
 from talentfeed.activity.shown import ShownLog
-from talentfeed.comparing import away, compare
-from talentfeed.connections import opened
+from talentfeed.connections import away, opened
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import PolicyError, SnapshotError, TalentFeedError
-from talentfeed.learning import warm
 from talentfeed.learning.follower import Follower
-from talentfeed.learning.learner import Learner, Rules
 from talentfeed.learning.policies import Head, Policies, checkpoint, restore
-from talentfeed.learning.sums import Sums
 from talentfeed.ranking.feed import Ranker, initial_policy, parse_pattern, prepare
 from talentfeed.ranking.presets import preset
 from talentfeed.ranking.record import FeedRecord, VersionGoneError
@@ -31,7 +27,8 @@ from talentfeed.snapshot.live import Fault
 from talentfeed.tasks import ended
 
 if TYPE_CHECKING:
-    pass
+    from talentfeed.learning.learner import Learner
+    from talentfeed.learning.sums import Sums
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -129,6 +126,8 @@ class Learning:
 
     async def compare(self, written: Sequence[str], *, feeds: int, seed: int) -> dict[str, Any]:
         """Judge policies on what was served. Raises LogError, StoreUnavailableError."""
+        from talentfeed.comparing import compare
+
         return await compare(self._settings, self._redis, written, feeds=feeds, seed=seed)
 
     async def start(self) -> None:
@@ -176,11 +175,14 @@ class Learning:
             log.error("%s: cannot be written, a restart would lose what was learned: %s", self._file, error.strerror)
 
 
-def make_learner(settings: Settings, redis: Redis) -> Learner:
-    """What turns feedback into policies."""
+def make_learner(settings: Settings, redis: Redis) -> "Learner":
+    """What turns feedback into policies. Most who serve do without it, and without its modules."""
+    from talentfeed.learning import warm
+    from talentfeed.learning.learner import Learner, Rules
+
     chosen = preset(settings.preset)
 
-    def history() -> Sums | None:
+    def history() -> "Sums | None":
         try:
             snapshot = store.load(settings.snapshot_dir)
             return warm.from_history(snapshot, chosen)

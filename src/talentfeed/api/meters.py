@@ -5,9 +5,10 @@ A feed touches some thirty of them. The client library's own take a lock and a m
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.utils import floatToGoString
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 
 class Count:
@@ -41,6 +42,8 @@ class Spread:
 
     def buckets(self) -> list[tuple[str, float]]:
         """(highest value, how many are no higher), the last without limit."""
+        from prometheus_client.utils import floatToGoString
+
         found, below = [], 0
         for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
             below += count
@@ -69,8 +72,10 @@ class Family:
             meter = self._meters[values] = self._make()
         return meter
 
-    def collect(self) -> Metric:
+    def collect(self) -> "Metric":
         """As Prometheus' client wants it."""
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
         if isinstance(self._make(), Spread):
             spread = HistogramMetricFamily(self._name, self._text, labels=self._labels)
             for values, meter in self._meters.items():
@@ -102,25 +107,25 @@ class Families:
         self._families.append(family)
         return family.of
 
-    def describe(self) -> Sequence[Metric]:
-        """Nothing: so that nothing is collected when a registry takes them in."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> "Iterator[Metric]":
         """All families."""
         return (family.collect() for family in self._families)
 
 
-def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> "Metric":
     """A gauge with one label, of a mapping from the label's values; there without a sample where that is empty."""
+    from prometheus_client.core import GaugeMetricFamily
+
     family = GaugeMetricFamily(name, text, labels=[label])
     for value, number in values.items():
         family.add_metric([value], number)
     return family
 
 
-def gauge(name: str, text: str, value: float | None) -> Metric:
+def gauge(name: str, text: str, value: float | None) -> "Metric":
     """A gauge; None: it is there without a sample."""
+    from prometheus_client.core import GaugeMetricFamily
+
     family = GaugeMetricFamily(name, text, labels=[])
     if value is not None:
         family.add_metric([], value)

@@ -1,6 +1,7 @@
-"""What /metrics shows. One registry per application: nothing global, so that tests and apps do not meet.
+"""What /metrics shows.
 
-Counted here is what happens at the door, in plain numbers; what other rooms know is read when asked (`gauges`).
+Counted here is what happens at the door, in plain numbers; what other rooms know is read when asked (`gauges`), and
+made into text by `exposition`.
 """
 
 import asyncio
@@ -8,16 +9,13 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.registry import Collector
-
-from talentfeed.api.gauges import ServiceGauges
 from talentfeed.api.meters import Families, Spread
 from talentfeed.api.quality import Judge
 from talentfeed.api.service import Service
 from talentfeed.contracts import CLIENT_EVENTS, Pool, Rule, Slate, Snapshot
 
 if TYPE_CHECKING:
+    from talentfeed.api.exposition import Exposition
     from talentfeed.api.tracing import Tracing
 
 log = logging.getLogger(__name__)
@@ -28,17 +26,14 @@ STAGES = ("session", "viewer", "rank", "record", "encode")
 LAG_EVERY = 0.25  # seconds between looks at how late the loop is
 
 
-class _Door(Families, Collector):
-    """The door's own, as a registry takes them in."""
-
-
 class Metrics:
     """The door's own counters, and a collector over the service's."""
 
     def __init__(self, service: Service, tracing: "Tracing | None" = None) -> None:
         self.tracing = tracing
-        self.registry = CollectorRegistry()
-        door = _Door()
+        self._service = service
+        self._exposition: Exposition | None = None
+        self._door = door = Families()
         self._requests_of = door.spreads(
             "talentfeed_request_seconds",
             "Time of a request at the door, by path and status (0: the client left)",
@@ -81,9 +76,6 @@ class Metrics:
         self._lag = door.spreads(
             "talentfeed_loop_lag_seconds", "How late the event loop is, looked at often", SECONDS
         )()
-        self.registry.register(door)
-        self.registry.register(ServiceGauges(service))
-        ProcessCollector(registry=self.registry)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """One request has been answered."""
@@ -126,5 +118,9 @@ class Metrics:
             self._lag.observe(max(0.0, time.perf_counter() - due))
 
     def text(self) -> bytes:
-        """The exposition format."""
-        return generate_latest(self.registry)
+        """The exposition format. Prometheus' client is imported when it is first asked for."""
+        if self._exposition is None:
+            from talentfeed.api.exposition import Exposition
+
+            self._exposition = Exposition(self._door, self._service)
+        return self._exposition.text()

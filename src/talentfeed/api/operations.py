@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -139,6 +138,8 @@ def metrics_endpoint(metrics: Metrics, siblings: Siblings | None) -> Handler:
 
     async def show_metrics(_: Request) -> Response:
         text = metrics.text() if siblings is None else merged(await siblings.texts())
+        from talentfeed.api.exposition import CONTENT_TYPE_LATEST
+
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     return show_metrics

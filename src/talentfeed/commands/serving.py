@@ -19,6 +19,7 @@ from talentfeed import console, embedded
 from talentfeed import settings as settings_module
 from talentfeed.building import KEPT_SNAPSHOTS, open_exchange
 from talentfeed.commands.beside import beside, flush_beside
+from talentfeed.commands.starting import start
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
 from talentfeed.snapshot import store
@@ -40,11 +41,20 @@ FIRST = "1"  # of the workers; tells of what all of them share
 MEETING = "TALENTFEED_MEETING"  # environment: the folder in which workers ask each other for metrics
 SHARED = (
     "talentfeed.api.app",
+    "talentfeed.api.exposition",
     "talentfeed.stores.redis",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
     "talentfeed.api.protocol",
 )
+
+
+def begin(*, as_of: str | None = None, workers: int | None = None) -> None:
+    """`talentfeed serve`, with its options. Raises as `serve`, and SettingsError."""
+    settings = embedded.with_demo_key(start(), make=False)
+    if workers is not None:
+        settings = settings.model_copy(update={"workers": workers})
+    serve(settings, as_of=embedded.as_of(as_of, settings), greet=False)
 
 
 def serve(settings: Settings, *, as_of: float | None, greet: bool) -> None:

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from talentfeed.contracts import Policy, Snapshot
 from talentfeed.errors import PatternError, SnapshotError
 from talentfeed.ranking import record as records
-from talentfeed.ranking.explain import TYPES, Explanation, explain
 from talentfeed.ranking.feed import Ranker, prepare
 from talentfeed.ranking.presets import Preset, preset
 from talentfeed.ranking.record import FeedRecord, Replay, ServedSlot, VersionGoneError
+
+if TYPE_CHECKING:
+    from talentfeed.ranking.explanation import Explanation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +76,10 @@ class Replayer:
         ranker = await self._ranker(record)
         return record, ranker, await asyncio.to_thread(records.replay, record, ranker)
 
-    async def explain(self, feed_id: str) -> Explanation | None:
+    async def explain(self, feed_id: str) -> "Explanation | None":
         """Why each item stands where it stands. None and errors as `replay`."""
         found = await self.replay(feed_id)
-        return None if found is None else await asyncio.to_thread(explain, *found)
+        return None if found is None else await asyncio.to_thread(_explained, *found)
 
     async def _ranker(self, record: FeedRecord) -> Ranker:
         async with self._preparing:
@@ -101,6 +104,12 @@ class Replayer:
             ) from error
 
 
+def _explained(record: FeedRecord, ranker: Ranker, replay: Replay) -> "Explanation":
+    from talentfeed.ranking.explain import explain  # takes its time; few ask
+
+    return explain(record, ranker, replay)
+
+
 def _report(record: FeedRecord, _: Ranker, replay: Replay) -> ReplayReport:
     return ReplayReport(
         feed_id=record.feed_id,
@@ -114,6 +123,8 @@ def _report(record: FeedRecord, _: Ranker, replay: Replay) -> ReplayReport:
 
 
 def _shown(slots: Sequence[ServedSlot]) -> list[ReplayedSlot]:
+    from talentfeed.ranking.explain import TYPES
+
     return [
         ReplayedSlot(place=n, type=TYPES[slot.kind], id=slot.id, pool=slot.pool.value, probability=slot.probability)
         for n, slot in enumerate(slots)
