@@ -16,7 +16,8 @@ def read(text: str, function: Callable[[ir.StringColumn], ir.Value], zone: str =
     engine = ibis.duckdb.connect()
     try:
         engine.con.execute("SET TimeZone = 'UTC'")
-        clean.install(engine, zone)
+        for sql in clean.macros(engine, zone):
+            engine.con.execute(sql)
         table = engine.create_table("t", schema={"x": "string"}, temp=True)
         engine.con.execute("INSERT INTO t VALUES (?)", [text])
         return table.select(y=function(table.x)).to_pyarrow()["y"][0].as_py()

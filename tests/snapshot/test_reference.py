@@ -15,10 +15,10 @@ from tests.reference.scores import Catalogue, reference
 from tests.snapshot.platform import CHALLENGE, NOW, RESUME, Tables, write
 
 from talentfeed.contracts import HISTORY_KINDS, Snapshot
+from talentfeed.snapshot.derived import derive
 from talentfeed.snapshot.frames import clean, take
 from talentfeed.snapshot.pack import pack
 from talentfeed.snapshot.source import Source, open_sqlite, read
-from talentfeed.snapshot.tables import derive
 from talentfeed.snapshot.workbench import open_workbench
 
 KINDS = (("skills", 0, 5), ("knowledges", 5, 8), ("tools", 8, 11), ("languages", 11, 14))
@@ -167,11 +167,10 @@ def built(tables: Tables, *, as_of: float | None, zone: str) -> tuple[Snapshot, 
         with open_workbench(
             Source(database=partial(open_sqlite, path), db_timezone=zone), now=NOW, as_of=as_of
         ) as bench:
-            taken: dict[str, Any] = {}
             for name, table in raw:
-                taken |= take(bench, name, table)
-            frames = clean(bench, taken, blacklist=blacklist)
-            return pack(frames, derive(bench, frames), media_base_url="https://m.test", as_of=as_of), stored
+                take(bench, name, table)
+            frames = clean(bench, blacklist=blacklist)
+            return pack(bench, frames, derive(bench), media_base_url="https://m.test", as_of=as_of), stored
 
 
 def segment(start: Any, values: Any, row: int) -> list[Any]:

@@ -14,6 +14,7 @@ from talentfeed.contracts import Manifest, Snapshot
 from talentfeed.errors import SnapshotError
 from talentfeed.snapshot import checks, signals, store, weights
 from talentfeed.snapshot.apart import apart
+from talentfeed.snapshot.plans import Plans
 from talentfeed.snapshot.source import TABLES, Source, ahead, read
 
 if TYPE_CHECKING:
@@ -66,19 +67,22 @@ def build(
     with (
         # the signals, beside what is left, which is mostly work of one processor
         apart(signals.build, warm=signals.warm, forks=forks) as begin,
-        _cleaned(source, stages, now=now, as_of=as_of, blacklist=blacklist) as (bench, frames),
+        _cleaned(source, stages, now=now, as_of=as_of, blacklist=blacklist, known=Plans.of(snapshot_dir)) as (
+            bench,
+            frames,
+        ),
     ):
         from talentfeed.snapshot import exposures
+        from talentfeed.snapshot.derived import derive
         from talentfeed.snapshot.pack import pack
-        from talentfeed.snapshot.tables import derive
 
         with stages("derive"):
             chosen = weights.newest(snapshot_dir)
-            shown = exposures.log(frames.exposures, frames.users, frames.videos)
+            shown = exposures.log(bench)
             coming = begin(shown.rows, shown.n_users, shown.n_videos, clock=frames.watermark, blend=chosen.blend)
-            tables = derive(bench, frames)
+            n_texts = derive(bench)
         with stages("pack"):
-            packed = pack(frames, tables, media_base_url=media_base_url, as_of=as_of)
+            packed = pack(bench, frames, n_texts, media_base_url=media_base_url, as_of=as_of)
         with stages("signals"):
             manifest = replace(packed.manifest, weights=chosen.name)
             snapshot = store.seal(replace(packed, manifest=manifest, signals=coming()))
@@ -113,11 +117,10 @@ def exposed(
     """
     with _cleaned(source, _Stages(progress), now=now, as_of=as_of, blacklist=blacklist) as (bench, frames):
         from talentfeed.snapshot import exposures
+        from talentfeed.snapshot.derived import derive
         from talentfeed.snapshot.pack import pack
-        from talentfeed.snapshot.tables import derive
 
-        shown = exposures.log(frames.exposures, frames.users, frames.videos)
-        return shown, pack(frames, derive(bench, frames), media_base_url="", as_of=as_of)
+        return exposures.log(bench), pack(bench, frames, derive(bench), media_base_url="", as_of=as_of)
 
 
 def exported(
@@ -130,10 +133,10 @@ def exported(
     progress: Progress = lambda _stage, _done: None,
 ) -> "Exported":
     """Write what a build reads as a dataset folder. Arguments and errors as `build`; DatasetError as `export`."""
-    with _cleaned(source, _Stages(progress), now=now, as_of=as_of, blacklist=blacklist) as (_, frames):
+    with _cleaned(source, _Stages(progress), now=now, as_of=as_of, blacklist=blacklist) as (bench, frames):
         from talentfeed.snapshot.export import export
 
-        return export(frames, folder, progress=progress)
+        return export(bench, frames, folder, progress=progress)
 
 
 class _Stages:
@@ -154,7 +157,13 @@ class _Stages:
 
 @contextmanager
 def _cleaned(
-    source: Source, stages: _Stages, *, now: float, as_of: float | None, blacklist: Path | None
+    source: Source,
+    stages: _Stages,
+    *,
+    now: float,
+    as_of: float | None,
+    blacklist: Path | None,
+    known: Plans | None = None,
 ) -> "Iterator[tuple[Workbench, Frames]]":
     """The first two stages; the engine stays open so long as this does."""
     with ExitStack() as open_until_done:
@@ -164,18 +173,17 @@ def _cleaned(
             from talentfeed.snapshot.frames import clean, take
             from talentfeed.snapshot.workbench import open_workbench
 
-            bench = open_until_done.enter_context(open_workbench(source, now=now, as_of=as_of))
-            stored: dict[str, Any] = {}
+            bench = open_until_done.enter_context(open_workbench(source, now=now, as_of=as_of, known=known))
             before: Future[Any] | None = None
             for number, (name, rows) in enumerate(arriving, 1):
                 if before is not None:
                     before.result()  # of what is read, memory holds two tables
                 before = bench.newest
-                stored |= take(bench, name, rows)
+                take(bench, name, rows)
                 stages.progress("read", number / (len(TABLES) + 1))
                 del rows  # what was taken of it is smaller
         with stages("clean"):
-            frames = clean(bench, stored, blacklist=blacklist)
+            frames = clean(bench, blacklist=blacklist)
         yield bench, frames
 
 

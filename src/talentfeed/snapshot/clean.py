@@ -1,5 +1,6 @@
 """Columns of dirty text → values, as Ibis expressions. What cannot be read becomes null; nothing raises."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import ibis
@@ -64,10 +65,11 @@ def is_given(column: ir.Column) -> ir.BooleanColumn:
     return ibis.ifelse(text >= _FIRST_VISIBLE, True, stripped(text).notnull())
 
 
-def is_text(column: ir.Column, value: str) -> ir.BooleanColumn:
+def is_text(column: ir.Column, value: str | ir.StringValue) -> ir.BooleanColumn:
     """Whether it is this text, blanks around it apart; null where null."""
     text = column.cast("string")
-    return (text == value) | ((text.length() > len(value)) & (stripped(text) == value))
+    longer = text.length() > (len(value) if isinstance(value, str) else value.length())
+    return (text == value) | (longer & (stripped(text) == value))
 
 
 def as_id(column: ir.Column) -> ir.IntegerColumn:
@@ -169,15 +171,15 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-def install(engine: Backend, zone: str) -> None:
-    """Give the engine the functions above, each compiled once from its expression: used dozens of times, an
+def macros(engine: Backend, zone: str) -> Iterator[str]:
+    """What gives the engine the functions above, each compiled once from its expression: used dozens of times, an
     expression would be compiled dozens of times. `zone` is that of times that name none."""
     for name, body in FUNCTIONS.items():
         query = engine.compiler.to_sqlglot(body(ibis.table({"x": "string"}, name="t").x, zone).name("y"))
         for column in query.find_all(sqlglot.exp.Column):
             column.set("table", None)
         sql = query.expressions[0].unalias().sql(dialect="duckdb")
-        engine.con.execute(f"CREATE OR REPLACE TEMP MACRO {name}(x) AS ({sql})")
+        yield f"CREATE OR REPLACE TEMP MACRO {name}(x) AS ({sql})"
 
 
 def is_json_given(column: ir.Column) -> ir.BooleanColumn:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from talentfeed.errors import DatasetError
 from talentfeed.snapshot.frames import Frames
+from talentfeed.snapshot.workbench import Workbench
 from talentfeed.times import iso
 
 _LISTS = ("skills", "knowledges", "tools", "languages")
@@ -36,31 +37,33 @@ class Exported:
     without_time: int
 
 
-def export(frames: Frames, folder: Path, *, progress: Progress = lambda _stage, _done: None) -> Exported:
+def export(
+    bench: Workbench, frames: Frames, folder: Path, *, progress: Progress = lambda _stage, _done: None
+) -> Exported:
     """Write the folder, whole or not at all; it must not be there yet.
 
     Raises DatasetError where it is, or cannot be written.
     """
     if folder.exists():
         raise DatasetError(f"{folder}: it is there already; name a folder that is to be made")
+    bench.step("rows")
     beside = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         beside.mkdir(parents=True)
-        users = _write(beside / "users.csv.gz", ("id", "city", *_PROFILE), _users(frames))
+        users = _write(beside / "users.csv.gz", ("id", "city", *_PROFILE), _users(bench, frames))
         progress("users", 1.0)
         videos = _write(
             beside / "videos.csv.gz",
             ("id", "user_id", "created_at", *_LISTS, "role_objectives", "description"),
-            _videos(frames),
+            _videos(bench),
         )
         progress("videos", 1.0)
-        log = frames.exposures
         interactions = _write(
             beside / "interactions.csv.gz",
             ("user_id", "video_id", "timestamp", "type", "reward"),
             (
                 (row["user_id"], row["video_id"], iso(row["at"]), "impression", f"{row['reward']:g}")
-                for row in _rows(log.filter(log["at"].notnull()).order_by("at", "user_id", "video_id").to_pyarrow())
+                for row in _rows(bench.fetch("dated"))
             ),
         )
         progress("interactions", 1.0)
@@ -69,22 +72,22 @@ def export(frames: Frames, folder: Path, *, progress: Progress = lambda _stage, 
         raise DatasetError(f"{folder}: cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    undated = log.filter(log["at"].isnull()).count().to_pyarrow().as_py()
+    undated = bench.fetch("undated")["rows"][0].as_py()
     return Exported(users=users, videos=videos, interactions=interactions, without_time=undated)
 
 
-def _users(frames: Frames) -> Iterator[Sequence[Any]]:
-    texts = {row["list"]: _json(row["texts"]) for row in _rows(frames.lists.select("list", "texts").to_pyarrow())}
+def _users(bench: Workbench, frames: Frames) -> Iterator[Sequence[Any]]:
+    texts = {row["list"]: _json(row["texts"]) for row in _rows(bench.fetch("all_lists"))}
     said: Mapping[int, Sequence[str]] = {
-        row["user_id"]: [texts.get(row[kind], "") for kind in _LISTS] for row in _rows(frames.profiles.to_pyarrow())
+        row["user_id"]: [texts.get(row[kind], "") for kind in _LISTS] for row in _rows(bench.fetch("profiles"))
     }
     cities = ["", *frames.cities[1:]]  # the first is `Unknown`
-    for row in _rows(frames.users.order_by("id").to_pyarrow()):
+    for row in _rows(bench.fetch("all_users")):
         yield (row["id"], cities[row["city"]], *said.get(row["id"], [""] * len(_PROFILE)))
 
 
-def _videos(frames: Frames) -> Iterator[Sequence[Any]]:
-    for row in _rows(frames.videos.order_by("id").to_pyarrow()):
+def _videos(bench: Workbench) -> Iterator[Sequence[Any]]:
+    for row in _rows(bench.fetch("all_videos")):
         lists = (_json(row[name]) for name in (*_LISTS, "role_objectives"))
         created = "" if row["created_at"] is None else iso(row["created_at"])
         yield (row["id"], row["user_id"], created, *lists, row["description"] or "")

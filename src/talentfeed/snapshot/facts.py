@@ -3,22 +3,17 @@
 from functools import partial
 
 import ibis
-import pyarrow as pa
 from ibis import ir
 
 from talentfeed.contracts import SECONDS_PER_DAY
 from talentfeed.snapshot.clean import as_id, as_number, as_text, is_given, is_text, json_of, null
-from talentfeed.snapshot.workbench import Stored, Workbench, fate, kept
+from talentfeed.snapshot.desk import Desk, fate, kept, number, word
+from talentfeed.snapshot.items import Stored
 
 MAX_RATING = 5.0
 SAVED, MATCHED, NOTICED = 3.0, 4.0, 2.0  # what a save, a match and the rest are worth as a rating
 RECENT_DAYS = 30  # a view, share or skip counts so long
 
-# What clients call it → what it is here. A like is a save.
-CLIENT_TYPES = {
-    "rating": "rating", "like": "save", "save": "save", "match": "match",
-    "video_view": "view", "share": "share", "skip": "skip",
-}  # fmt: skip
 PASSING = ("view", "share", "skip")
 
 _COLUMNS = (
@@ -38,11 +33,11 @@ def _rated(given: ir.BooleanValue, value: ir.FloatingValue) -> dict[str, ir.Valu
     }
 
 
-def _platform(bench: Workbench, raw: pa.Table, origin: str, which: tuple[str, str], kind: str) -> Stored:
+def _platform(desk: Desk, origin: str, which: tuple[str, str], kind: str) -> Stored:
     """`team_feedbacks`, `likes` and `matches` in one form."""
-    rows = bench.load(f"raw_{origin}", raw)
+    rows = desk[f"raw_{origin}"]
     column, value = which
-    rows = bench.parsed(origin, rows.filter(is_text(rows[column], value)), times=["created_at"])
+    rows = desk.parsed(origin, rows.filter(is_text(rows[column], value)), times=["created_at"])
     if kind == "rating":
         verdict = _rated(is_given(rows.value), as_number(rows.value))
     else:
@@ -66,14 +61,11 @@ stored_likes = partial(_platform, origin="likes", which=("type", "save"), kind="
 stored_matches = partial(_platform, origin="matches", which=("status", "accepted"), kind="match")
 
 
-def stored_reports(bench: Workbench, raw: pa.Table) -> Stored:
+def stored_reports(desk: Desk) -> Stored:
     """What clients reported, of `activity_log`, in the same form. What the service itself recorded is left out."""
-    rows = bench.load("raw_activity_log", raw)
+    rows = desk["raw_activity_log"]
     rows = rows.mutate(json=json_of(rows.properties.cast("string")), stored=as_text(rows.properties))
     unreadable = rows.json.isnull() & rows.stored.notnull()
-    types = bench.load(
-        "client_types", pa.table({"reported": list(CLIENT_TYPES), "interaction_type": list(CLIENT_TYPES.values())})
-    )
     rows = rows.mutate(
         unreadable=unreadable,
         reported=rows.json["event_type"].str,
@@ -84,10 +76,10 @@ def stored_reports(bench: Workbench, raw: pa.Table) -> Stored:
         reward_text=rows.json["extra"]["reward"].cast("string"),
         subject=as_text(rows.subject_type),
     )
-    ours = rows.subject.isin((bench.source.resume_subject_type, bench.source.challenge_subject_type))
-    rows = rows.left_join(types, "reported")
+    ours = rows.subject.isin((word("resume_subject_type"), word("challenge_subject_type")))
+    rows = rows.left_join(desk["client_types"], "reported")
     rows = rows.filter(rows.unreadable | (rows.from_client & ours & rows.interaction_type.notnull()))
-    rows = bench.parsed("activity_log", rows, times=["created_at"])
+    rows = desk.parsed("activity_log", rows, times=["created_at"])
     value, ratio = (_json_number(rows[c]) for c in ("value_text", "ratio_text"))
     rated = _rated(_json_given(rows.value_text), value)
     is_rating = rows.interaction_type == "rating"
@@ -102,7 +94,7 @@ def stored_reports(bench: Workbench, raw: pa.Table) -> Stored:
     watched = ibis.ifelse(_json_given(rows.ratio_text), good_ratio, reward)
     found = rows.select(
         origin=ibis.literal("activity_log"), row_id=as_id(rows.id), user_id=as_id(rows.causer_id),
-        item_id=as_id(rows.subject_id), is_flow=rows.subject == bench.source.challenge_subject_type,
+        item_id=as_id(rows.subject_id), is_flow=rows.subject == word("challenge_subject_type"),
         interaction_type=rows.interaction_type, rating=worth, watch_ratio=watched,
         reward=ibis.ifelse(reward.between(0, 1), reward, null("float64")), at=rows.created_at,
         own_fate=ibis.cases(
@@ -123,9 +115,9 @@ def _json_number(text: ir.StringColumn) -> ir.FloatingColumn:
     return as_number(text.re_replace('^"|"$', ""))
 
 
-def events(bench: Workbench, stored: Stored, users: ir.Table, videos: ir.Table, flows: ir.Table) -> ir.Table:
+def events(desk: Desk, users: ir.Table, videos: ir.Table, flows: ir.Table) -> ir.Table:
     """All interactions as stored, platform's and clients', each with `fate`."""
-    rows = ibis.union(*(stored[origin] for origin in ("team_feedbacks", "likes", "matches", "activity_log")))
+    rows = ibis.union(*(desk[origin] for origin in ("team_feedbacks", "likes", "matches", "activity_log")))
     items = ibis.union(
         *(
             table.filter(table.id.notnull()).select(
@@ -144,32 +136,32 @@ def events(bench: Workbench, stored: Stored, users: ir.Table, videos: ir.Table, 
                 (rows.user_id.isnull() | rows.item_id.isnull(), "missing_id"),
                 (rows.known_user.isnull(), "dangling_user"),
                 (rows.known_item.isnull(), "dangling_item"),
-                (bench.after(rows.at), "after_as_of"),
+                (desk.after(rows.at), "after_as_of"),
                 (rows.item_fate.notnull(), "on_item_not_served"),
             ),
         )
     )
-    read = bench.keep("events_read", rows.select(*_COLUMNS, "fate"))
-    bench.tally("events", read, by="origin")
+    read = desk.keep("events_read", rows.select(*_COLUMNS, "fate"))
+    desk.tally("events", read, by="origin")
     return read
 
 
-def stored_connections(bench: Workbench, raw: pa.Table) -> Stored:
+def stored_connections(desk: Desk) -> Stored:
     """Accepted `user_connections`."""
-    rows = bench.load("raw_user_connections", raw)
+    rows = desk["raw_user_connections"]
     rows = rows.filter(is_text(rows.status, "accepted")).select(
         "created_at", user_id=as_id(rows.from_id), connected_user_id=as_id(rows.to_id)
     )
-    return {"user_connections": bench.parsed("user_connections", rows, times=["created_at"])}
+    return {"user_connections": desk.parsed("user_connections", rows, times=["created_at"])}
 
 
-def connections(bench: Workbench, stored: Stored, users: ir.Table) -> ir.Table:
+def connections(desk: Desk, users: ir.Table) -> ir.Table:
     """Accepted connections as stored, each with `fate`."""
-    rows = stored["user_connections"]
+    rows = desk["user_connections"]
     one, other = users.select(one="id"), users.select(other="id")
     rows = rows.left_join(one, rows.user_id == one.one)
     rows = rows.left_join(other, rows.connected_user_id == other.other)
-    read = bench.keep(
+    read = desk.keep(
         "connections_read",
         rows.mutate(
             at=rows.created_at,
@@ -177,11 +169,11 @@ def connections(bench: Workbench, stored: Stored, users: ir.Table) -> ir.Table:
                 (rows.user_id.isnull() | rows.connected_user_id.isnull(), "missing_id"),
                 (rows.one.isnull() | rows.other.isnull(), "dangling_user"),
                 (rows.user_id == rows.connected_user_id, "with_oneself"),
-                (bench.after(rows.created_at), "after_as_of"),
+                (desk.after(rows.created_at), "after_as_of"),
             ),
         ).drop("one", "other", "created_at"),
     )
-    bench.tally("user_connections", read)
+    desk.tally("user_connections", read)
     return read
 
 
@@ -196,44 +188,48 @@ def both_ways(connections: ir.Table) -> ir.Table:
     )
 
 
-def stored_views(bench: Workbench, raw: pa.Table) -> Stored:
+def stored_views(desk: Desk) -> Stored:
     """`views` of videos."""
-    rows = bench.load("raw_views", raw)
-    rows = rows.filter(is_text(rows.model_type, bench.source.resume_subject_type))
+    rows = desk["raw_views"]
+    rows = rows.filter(is_text(rows.model_type, word("resume_subject_type")))
     rows = rows.select("created_at", user_id=as_id(rows.user_id), item_id=as_id(rows.model_id))
-    return {"views": bench.parsed("views", rows, times=["created_at"])}
+    return {"views": desk.parsed("views", rows, times=["created_at"])}
 
 
-def stored_exhibitions(bench: Workbench, raw: pa.Table) -> Stored:
+def stored_exhibitions(desk: Desk) -> Stored:
     """`resumes_exhibited`."""
-    rows = bench.load("raw_resumes_exhibited", raw)
+    rows = desk["raw_resumes_exhibited"]
     return {"resumes_exhibited": rows.select(item_id=as_id(rows.resume_id), created_at=null("float64"))}
 
 
-def seen_counts(bench: Workbench, stored: Stored, videos: ir.Table) -> tuple[ir.Table, ir.Table]:
-    """(views as stored with `fate`, exhibitions likewise), each with item_id; views with user_id and `at`."""
-    items = videos.filter(videos.id.notnull()).select(known_item="id", item_fate="fate")
-    views = bench.keep("views_read", _on_videos(bench, stored["views"], items))
-    bench.tally("views", views)
-    exhibited = bench.keep("exhibited_read", _on_videos(bench, stored["resumes_exhibited"], items))
-    bench.tally("resumes_exhibited", exhibited)
-    return views, exhibited
+def views(desk: Desk, videos: ir.Table) -> ir.Table:
+    """Views as stored with `fate`, item_id, user_id and `at`."""
+    return _on_videos(desk, "views", videos)
 
 
-def _on_videos(bench: Workbench, rows: ir.Table, items: ir.Table) -> ir.Table:
+def exhibitions(desk: Desk, videos: ir.Table) -> ir.Table:
+    """Exhibitions as stored, with `fate` and item_id."""
+    return _on_videos(desk, "resumes_exhibited", videos)
+
+
+def _on_videos(desk: Desk, stored: str, videos: ir.Table) -> ir.Table:
+    rows, items = desk[stored], videos.filter(videos.id.notnull()).select(known_item="id", item_fate="fate")
     rows = rows.left_join(items, rows.item_id == items.known_item)
-    return rows.mutate(
+    rows = rows.mutate(
         at=rows.created_at,
         fate=fate(
             (rows.item_id.isnull(), "missing_id"),
             (rows.known_item.isnull(), "dangling_item"),
-            (bench.after(rows.created_at), "after_as_of"),
+            (desk.after(rows.created_at), "after_as_of"),
             (rows.item_fate.notnull(), "on_item_not_served"),
         ),
-    ).drop("known_item", "item_fate", "created_at")
+    )
+    read = desk.keep(f"{stored}_read", rows.drop("known_item", "item_fate", "created_at"))
+    desk.tally(stored, read)
+    return read
 
 
-def interactions(events: ir.Table, watermark: float) -> tuple[ir.Table, ir.Table]:
+def interactions(events: ir.Table) -> tuple[ir.Table, ir.Table]:
     """(user_id, video_id, interaction_type, watch_ratio, rating, at, superseded), (user_id, flow_id, at).
 
     A client's report is one fact per user, video and type, with its newest rating and time and its longest watch. Where
@@ -241,7 +237,7 @@ def interactions(events: ir.Table, watermark: float) -> tuple[ir.Table, ir.Table
     `superseded` marks the ratings before it. Views, shares and skips count for 30 days.
     """
     rows = kept(events)
-    recent = rows.at >= watermark - RECENT_DAYS * SECONDS_PER_DAY
+    recent = rows.at >= number("watermark") - RECENT_DAYS * SECONDS_PER_DAY
     rows = rows.filter((~rows.interaction_type.isin(PASSING)) | recent.fill_null(False))
     flow_rows = rows.filter(rows.is_flow)
     flow_rows = flow_rows.group_by("user_id", flow_id=flow_rows.item_id).aggregate(at=flow_rows["at"].max())

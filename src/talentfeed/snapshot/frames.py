@@ -1,128 +1,86 @@
-"""Tables as stored → the five frames, cleaned: SPEC 3. Every value and row left out is counted by kind."""
+"""Tables as stored → the five frames, cleaned: SPEC 3. Every value and row left out is counted by kind.
+
+What is relational are `steps`, which leave their rows with the workbench by name; here is what only Python does.
+"""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
-import ibis
 import pyarrow as pa
-from ibis import ir
 
-from talentfeed.snapshot import exposures, facts, items
-from talentfeed.snapshot.workbench import Stored, Workbench, kept
+from talentfeed.snapshot import arriving, cities
+from talentfeed.snapshot.blacklist import listed_urls
+from talentfeed.snapshot.workbench import Workbench
 
 log = logging.getLogger(__name__)
-_LAZY = ("profiles", "resumes_exhibited")  # numbers only: read again where they are used
+_LAZY = ("raw_profiles", "raw_resumes_exhibited", "user_city", "user_country", "client_types")  # read again later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """The five frames. Times are float64 seconds, null where unknown; lists are arrays of texts as stored.
+    """What the workbench has, and what is known of all of it.
 
-    `profiles` is the other half of `users`, with a number for each list, since many say the same. `city` is a place in
-    `cities`; a video's or flow's is its creator's.
+    Of its results times are float64 seconds, null where unknown; lists are arrays of texts as stored. `profiles` is the
+    other half of `users`, with a number for each list, since many say the same. `city` is a place in `cities`; a
+    video's or flow's is its creator's.
     """
 
-    users: ir.Table  # id, city
     cities: Sequence[str]  # normalised names, `Unknown` first
-    profiles: ir.Table  # user_id, skills, knowledges, tools, languages: each a place in `lists`, -1 for none
-    lists: ir.Table  # list, kind (0..3, as the four above), texts
-    videos: ir.Table  # id, user_id, url, image, the lists, role_objectives, description, created_at, city,
-    #                   creator_name, views, exhibited_count
-    interactions: ir.Table  # user_id, video_id, rating, at, interaction_type, watch_ratio, superseded
-    flow_interactions: ir.Table  # user_id, flow_id, at
-    exposures: ir.Table  # user_id, video_id, at, reward: see `exposures.table`
-    connections: ir.Table  # user_id, connected_user_id, at: both ways
-    flows: ir.Table  # id, user_id, url, image, name, slug, ..., created_at, updated_at, status_at, city, creator_name
     watermark: float  # newest time in the input; 0 where it has none
-    skipped: Mapping[str, int]  # `table.kind` -> how many values or rows
+    blacklist: Path | None  # where URLs are listed
 
 
-_STORED: Mapping[str, Callable[[Workbench, pa.Table], Stored]] = MappingProxyType(
-    {
-        "users": items.stored_users,
-        "profiles": items.stored_profiles,
-        "resumes": items.stored_videos,
-        "challenges": items.stored_flows,
-        "team_feedbacks": facts.stored_ratings,
-        "likes": facts.stored_likes,
-        "matches": facts.stored_matches,
-        "activity_log": facts.stored_reports,
-        "views": facts.stored_views,
-        "resumes_exhibited": facts.stored_exhibitions,
-        "user_connections": facts.stored_connections,
-    }
-)
-
-
-def take(bench: Workbench, name: str, rows: pa.Table) -> Stored:
+def take(bench: Workbench, name: str, rows: pa.Table) -> None:
     """What can be read of one table of `source.read` without the others."""
-    stored = _STORED[name](bench, rows)
-    if name not in _LAZY:
-        bench.forget(f"raw_{name}")
-    return stored
+    tables = arriving.given(name, rows)
+    for loaded, table in tables.items():
+        bench.load(loaded, table)
+    bench.step(name)
+    for loaded in tables:
+        if loaded not in _LAZY:
+            bench.forget(loaded)
 
 
-def clean(bench: Workbench, stored: Stored, *, blacklist: Path | None = None) -> Frames:
+def clean(bench: Workbench, *, blacklist: Path | None = None) -> Frames:
     """Clean all that was taken. No blacklist file is no error, but logged."""
-    listed = None if blacklist is None else items.listed_urls(blacklist)
+    listed = None if blacklist is None else listed_urls(blacklist)
     if blacklist is not None and listed is None:
         log.warning("blacklist %s: no such file; no URL is blacklisted", blacklist)
     lines, urls = [line for line, _ in listed or ()], [url for _, url in listed or ()]
-    banned = bench.load(
-        "blacklist", pa.table({"line": pa.array(lines, pa.int64()), "url": pa.array(urls, pa.string())})
-    )
-
-    people = items.people(bench, stored)
-    everyone, users = people.everyone, people.users
-    videos = items.videos(bench, stored, people, banned)
-    flows = items.flows(bench, stored, people, banned)
-    if blacklist is not None and listed:
-        items.log_idle(blacklist, banned, videos, flows)
-    events = facts.events(bench, stored, users, videos, flows)
-    connections = facts.connections(bench, stored, users)
-    views, exhibited = facts.seen_counts(bench, stored, videos)
-
-    watermark = _newest(
-        bench, everyone.created_at, videos.created_at, flows.created_at, events["at"], connections["at"], views["at"]
-    )
-    acts, flow_acts = facts.interactions(events, watermark)
-    servable = kept(videos)
-    counts = [
-        kept(table).group_by(video_id=table.item_id).aggregate(**{name: kept(table).count()})
-        for table, name in ((views, "views"), (exhibited, "exhibited_count"))
-    ]
-    for counted in counts:
-        name = counted.columns[1]
-        servable = servable.left_join(counted, servable.id == counted.video_id).drop("video_id")
-        servable = servable.mutate(**{name: servable[name].fill_null(0)})
-    result = Frames(
-        users=users,
-        cities=people.cities,
-        profiles=people.profiles,
-        lists=people.lists,
-        videos=bench.keep("videos", servable.drop("owner_id", "owner_fate", "status", "deleted")),
-        interactions=bench.keep("interactions", acts),
-        flow_interactions=bench.keep("flow_interactions", flow_acts),
-        exposures=bench.keep("exposures", exposures.table(events, views, users)),
-        connections=bench.keep("connections", facts.both_ways(connections)),
-        flows=bench.keep("flows", kept(flows).drop("owner_id", "owner_fate", "status", "deleted")),
-        watermark=watermark,
-        skipped=_skipped(bench),
-    )
-    for kind, n in result.skipped.items():
-        log.info("skipped %s: %d", kind, n)
-    return result
+    bench.load("blacklist", pa.table({"line": pa.array(lines, pa.int64()), "url": pa.array(urls, pa.string())}))
+    bench.step("everyone")
+    places, names = _places(bench.fetch("spellings"))
+    bench.load("places", places)
+    bench.step("seen")
+    for name in ("users", "servable", "exposures"):
+        bench.ask(name)
+    bench.step("frames")
+    bench.ask("newest")
+    bench.step("mentions")
+    bench.ask("raw_texts")
+    watermark = float(bench.fetch("newest")["at"][0].as_py() or 0.0)
+    bench.set("watermark", watermark)
+    return Frames(cities=names, watermark=watermark, blacklist=blacklist if listed else None)
 
 
-def _skipped(bench: Workbench) -> Mapping[str, int]:
+def left_out(bench: Workbench, frames: Frames) -> Mapping[str, int]:
+    """`table.kind` -> how many values or rows, once all is cleaned; logged."""
+    if frames.blacklist is not None and (idle := bench.fetch("idle")["lines"][0].as_py()):
+        log.info("blacklist %s: %d lines are the URL of no video or flow", frames.blacklist, idle)
     bench.settle()
-    return {kind: n for kind, n in sorted(bench.skipped.items()) if n}
+    skipped = {kind: n for kind, n in sorted(bench.skipped.items()) if n}
+    for kind, n in skipped.items():
+        log.info("skipped %s: %d", kind, n)
+    return skipped
 
 
-def _newest(bench: Workbench, *times: ir.FloatingColumn) -> float:
-    newest = ibis.union(*(t.as_table().select(at=t.as_table()[t.get_name()]) for t in times))
-    newest = newest.filter(newest["at"] <= bench.last_moment)
-    return float(newest.aggregate(at=newest["at"].max()).to_pyarrow()["at"][0].as_py() or 0.0)
+def _places(pairs: pa.Table) -> tuple[pa.Table, Sequence[str]]:
+    """(city, country, place), the names by place: `Unknown` first, the others in order of their code points."""
+    typed = (pairs[column].to_pylist() for column in ("city_typed", "country_typed"))
+    found = cities.normalised(zip(*typed, strict=True))
+    names = [cities.UNKNOWN, *sorted(set(found) - {cities.UNKNOWN})]
+    places = {name: place for place, name in enumerate(names)}
+    numbers = pa.array([places[name] for name in found], pa.int32())
+    return pairs.select(["city", "country"]).append_column("place", numbers), names

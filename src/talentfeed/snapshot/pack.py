@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from ibis import ir
 from numpy.typing import NDArray
 
 from talentfeed.contracts import (
@@ -27,29 +26,32 @@ from talentfeed.contracts import (
     Videos,
 )
 from talentfeed.snapshot import bodies
-from talentfeed.snapshot.frames import Frames
-from talentfeed.snapshot.tables import KEPT, KINDS, Tables
+from talentfeed.snapshot.arriving import KEPT, KINDS
+from talentfeed.snapshot.frames import Frames, left_out
+from talentfeed.snapshot.workbench import Workbench
 
 _FIRST_OF_KIND = np.cumsum((0, *KEPT[:-1]))  # column of `Videos.tokens` where each kind begins
 
 Columns = dict[str, Any]
 
 
-def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | None = None) -> Snapshot:
+def pack(
+    bench: Workbench, frames: Frames, n_texts: int, *, media_base_url: str, as_of: float | None = None
+) -> Snapshot:
     """Sort, number and encode everything but the signals; the result is not yet sealed."""
-    users, videos = _by_id(frames.users), _by_id(tables.videos)
-    flows = _by_id(frames.flows.select("id", "user_id", "created_at", "city"))
-    tokens = _columns(tables.tokens)
+    users, videos = _by_id(bench.fetch("users")), _by_id(bench.fetch("scored"))
+    flows = _by_id(bench.fetch("flows").select(["id", "user_id", "created_at", "city"]))
+    tokens = _columns(bench.fetch("tokens"))
     texts = [""] * (len(tokens["token"]) + 1)
     for token, text in zip(tokens["token"], tokens["text"], strict=True):
         texts[token] = text
     n_skills = int(np.count_nonzero(tokens["kind"] == 0))
 
     creators, video_creator, flow_creator, n_creators = _creators(videos["user_id"], flows["user_id"])
-    video_tokens = _video_tokens(videos["id"], _columns(tables.video_tokens))
-    similarity = _similarity(_columns(tables.cooccurrence), n_skills)
-    video_bodies, video_urls = _encoded(frames.videos.drop(*KINDS), bodies.resume, media_base_url)
-    flow_bodies, flow_urls = _encoded(frames.flows, bodies.challenge, media_base_url)
+    video_tokens = _video_tokens(videos["id"], _columns(bench.fetch("video_tokens")))
+    similarity = _similarity(_columns(bench.fetch("cooccurrence")), n_skills)
+    video_bodies, video_urls = _encoded(bench.fetch("videos"), bodies.resume, media_base_url)
+    flow_bodies, flow_urls = _encoded(bench.fetch("flows"), bodies.challenge, media_base_url)
 
     packed_videos = Videos(
         id=videos["id"],
@@ -74,7 +76,7 @@ def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | 
         url=flow_urls[0],
         url_start=flow_urls[1],
     )
-    packed_users = _users(frames, tables, users, video_ids=videos["id"], flow_ids=flows["id"], creators=creators)
+    packed_users = _users(bench, n_texts, users, video_ids=videos["id"], flow_ids=flows["id"], creators=creators)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         version="",
@@ -92,7 +94,7 @@ def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | 
             "cities": len(frames.cities),
             "creators": n_creators,
         },
-        skipped=frames.skipped,
+        skipped=left_out(bench, frames),
         checksums={},
         media_base_url=media_base_url,
         cities=frames.cities,
@@ -109,13 +111,12 @@ def pack(frames: Frames, tables: Tables, *, media_base_url: str, as_of: float | 
     )
 
 
-def _columns(table: ir.Table) -> Columns:
+def _columns(table: pa.Table) -> Columns:
     """Column name → NumPy array; numbers with nulls are floats with NaN, texts are objects with None."""
-    arrow: pa.Table = table.to_pyarrow()
-    return {name: arrow.column(name).to_numpy() for name in arrow.column_names}
+    return {name: table.column(name).to_numpy() for name in table.column_names}
 
 
-def _by_id(table: ir.Table) -> Columns:
+def _by_id(table: pa.Table) -> Columns:
     columns = _columns(table)
     order = np.argsort(columns["id"], kind="stable")
     return {name: values[order] for name, values in columns.items()} | {"id": columns["id"][order].astype(np.int64)}
@@ -193,9 +194,9 @@ def _features(v: Columns) -> Floats:
     return features
 
 
-def _encoded(frame: ir.Table, body: Any, media_base_url: str) -> tuple[tuple[Bytes, Ints], tuple[Bytes, Ints]]:
+def _encoded(frame: pa.Table, body: Any, media_base_url: str) -> tuple[tuple[Bytes, Ints], tuple[Bytes, Ints]]:
     """((bodies, starts), (URLs, starts)) of a frame's rows, by id."""
-    rows = sorted(frame.to_pyarrow().to_pylist(), key=lambda row: row["id"])
+    rows = sorted(frame.to_pylist(), key=lambda row: row["id"])
     return _joined([body(row, media_base_url) for row in rows]), _joined([row["url"].encode() for row in rows])
 
 
@@ -207,7 +208,7 @@ def _starts(lengths: NDArray[Any]) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _users(frames: Frames, tables: Tables, users: Columns, *, video_ids: Ints, flow_ids: Ints, creators: Ints) -> Users:
+def _users(bench: Workbench, n_texts: int, users: Columns, *, video_ids: Ints, flow_ids: Ints, creators: Ints) -> Users:
     """Row pointers and what they point into; every order is total, so that the same rows give the same bytes."""
     ids = users["id"]
     creator = np.full(len(ids), NO_CREATOR, np.int32)
@@ -215,18 +216,18 @@ def _users(frames: Frames, tables: Tables, users: Columns, *, video_ids: Ints, f
         place = np.searchsorted(ids, creators)
         creator[place] = np.arange(len(creators), dtype=np.int32)
 
-    profile_start, profile = _profiles(ids, _columns(frames.profiles), _columns(tables.marks), tables.n_texts)
+    profile_start, profile = _profiles(ids, _columns(bench.fetch("profiles")), _columns(bench.fetch("marks")), n_texts)
 
-    h = _columns(tables.history)
+    h = _columns(bench.fetch("history"))
     owner, video, at, liked = _rows(ids, h["user_id"]), _rows(video_ids, h["video_id"]), _times(h["at"]), h["liked"]
     newest = np.lexsort((h["kind"], ~liked.astype(np.bool_), -video, -at, owner))
     history_start = _row_starts(owner, ids)
 
-    f = _columns(tables.flow_history)
+    f = _columns(bench.fetch("flow_history"))
     flow_owner, flow = _rows(ids, f["user_id"]), _rows(flow_ids, f["flow_id"])
     newest_flow = np.lexsort((-flow, -_times(f["at"]), flow_owner))
 
-    c = _columns(tables.connections)
+    c = _columns(bench.fetch("connections"))
     one, other = _rows(ids, c["user_id"]), _rows(ids, c["connected_user_id"])
     return Users(
         id=ids,

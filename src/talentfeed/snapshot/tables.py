@@ -3,68 +3,57 @@
 Sums that end in the snapshot are taken over whole numbers, so that they do not depend on the order of rows.
 """
 
-from dataclasses import dataclass
-
 import ibis
-import pyarrow as pa
 from ibis import ir
 
-from talentfeed.contracts import HISTORY_KINDS, N_KNOWLEDGES, N_LANGUAGES, N_SKILLS, N_TOOLS
+from talentfeed.contracts import HISTORY_KINDS
+from talentfeed.snapshot.arriving import KEPT, KINDS
 from talentfeed.snapshot.clean import null
-from talentfeed.snapshot.exposures import liked
-from talentfeed.snapshot.frames import Frames
-from talentfeed.snapshot.workbench import Workbench
+from talentfeed.snapshot.desk import Desk, whole
+from talentfeed.snapshot.shown import liked
 
-KINDS = ("skills", "knowledges", "tools", "languages")  # by kind 0..3, in the order of token ids
-KEPT = (N_SKILLS, N_KNOWLEDGES, N_TOOLS, N_LANGUAGES)
 UNIT = 10**12  # a rating's, as a whole number
 SHARE_UNIT = 10**15  # a share's
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
-    """What a snapshot is packed from. Times are float64 seconds, null where unknown."""
-
-    videos: ir.Table  # id, user_id, created_at, city and the scores: see `_scores`
-    tokens: ir.Table  # token (1..), kind, text
-    video_tokens: ir.Table  # video_id, kind, place (0..), token
-    cooccurrence: ir.Table  # one, other (token ids of skills), videos: how many have both
-    marks: ir.Table  # list (of `Frames.lists`), mark: a token + n_texts, or less for a skill that no video has
-    n_texts: int
-    history: ir.Table  # user_id, video_id, at, kind (place in HISTORY_KINDS), liked
-    flow_history: ir.Table  # user_id, flow_id, at
-    connections: ir.Table  # user_id, connected_user_id
+def mentions(desk: Desk) -> None:
+    """`video_mentions` (video_id, kind, place, raw), `list_mentions` (list, kind, raw); result: the `raw_texts`."""
+    lists = desk["lists"]
+    ones = desk.keep("video_mentions", _placed_mentions(desk["videos"], "id", "video_id"))
+    others = desk.keep("list_mentions", lists.select("list", "kind", raw=lists.texts.unnest()))
+    desk.result("raw_texts", ibis.union(ones.select("raw"), others.select("raw"), distinct=True))
 
 
-def derive(bench: Workbench, frames: Frames) -> Tables:
-    """All tables of a snapshot."""
-    raw_videos = bench.keep("raw_video_mentions", _placed_mentions(frames.videos, "id", "video_id"))
-    raw_lists = bench.keep("raw_list_mentions", frames.lists.select("list", "kind", raw=frames.lists.texts.unnest()))
-    texts, n_texts = _texts(bench, raw_videos, raw_lists)
-    video_mentions = bench.keep("video_mentions", _first_mentions(raw_videos, texts))
-    tokens = bench.keep("tokens", _vocabulary(video_mentions))
-    video_tokens = bench.keep(
-        "video_tokens", video_mentions.join(tokens, ["kind", "text"]).select("video_id", "kind", "place", "token")
+def derive(desk: Desk, acts: ir.Table) -> None:
+    """What a snapshot is packed from, as results. acts: the interactions. Times are float64 seconds, null if unknown.
+
+    scored: videos with id, user_id, created_at, city and scores, see `_scores`. tokens: token (1..), kind, text.
+    video_tokens: video_id, kind, place (0..), token. cooccurrence: one, other (token ids of skills), videos: how many
+    have both. marks: list, mark: a token + n_texts, or less for a skill that no video has. history: user_id, video_id,
+    at, kind (place in HISTORY_KINDS), liked.
+    """
+    texts = desk["texts"]
+    firsts = desk.keep("first_mentions", _first_mentions(desk["video_mentions"], texts))
+    tokens = desk.keep("tokens", _vocabulary(firsts))
+    video_tokens = desk.keep(
+        "video_tokens", firsts.join(tokens, ["kind", "text"]).select("video_id", "kind", "place", "token")
     )
-    interactions = frames.interactions
-    return Tables(
-        videos=bench.keep("scored", _scores(frames, video_tokens)),
-        tokens=tokens,
-        video_tokens=video_tokens,
-        cooccurrence=_cooccurrence(video_tokens),
-        marks=_marks(bench, raw_lists, texts, tokens, n_texts),
-        n_texts=n_texts,
-        history=interactions.select(
+    desk.result("tokens", tokens)
+    desk.result("video_tokens", video_tokens)
+    desk.result("cooccurrence", _cooccurrence(video_tokens))
+    desk.result("marks", _marks(desk, desk["list_mentions"], tokens))
+    desk.result("scored", _scores(desk["videos"], acts, video_tokens))
+    desk.result(
+        "history",
+        acts.select(
             "user_id",
             "video_id",
-            at=interactions["at"],
-            kind=interactions.interaction_type.cases(
+            at=acts["at"],
+            kind=acts.interaction_type.cases(
                 *((name, code) for code, name in enumerate(HISTORY_KINDS)), else_=null("int8")
             ).cast("int8"),
-            liked=liked(interactions) & ~interactions.superseded,
+            liked=liked(acts) & ~acts.superseded,
         ),
-        flow_history=frames.flow_interactions,
-        connections=frames.connections.select("user_id", "connected_user_id"),
     )
 
 
@@ -80,27 +69,6 @@ def _placed_mentions(frame: ir.Table, key: str, name: str) -> ir.Table:
     one = lists.texts.map(lambda raw, place: ibis.struct({"raw": raw, "place": place})).unnest()
     placed = lists.select(name, "kind", one=one)
     return placed.select(name, "kind", place=placed.one.place, raw=placed.one.raw)
-
-
-def _texts(bench: Workbench, *mentions: ir.Table) -> tuple[ir.Table, int]:
-    """(raw, text, code), number of codes.
-
-    Texts are compared stripped and casefolded, which only Python does alike everywhere.
-    """
-    raw = ibis.union(*(m.select("raw") for m in mentions), distinct=True).to_pyarrow()["raw"].to_pylist()
-    texts = [(r, text) for r in raw if (text := r.strip().casefold())]
-    codes = {text: code for code, text in enumerate(sorted({text for _, text in texts}))}
-    table = bench.load(
-        "texts",
-        pa.table(
-            {
-                "raw": pa.array([r for r, _ in texts], pa.string()),
-                "text": pa.array([text for _, text in texts], pa.string()),
-                "code": pa.array([codes[text] for _, text in texts], pa.int32()),
-            }
-        ),
-    )
-    return table, len(codes)
 
 
 def _first_mentions(mentions: ir.Table, texts: ir.Table) -> ir.Table:
@@ -127,22 +95,22 @@ def _cooccurrence(video_tokens: ir.Table) -> ir.Table:
     return pairs.group_by("one", "other").aggregate(videos=pairs.count())
 
 
-def _marks(bench: Workbench, mentions: ir.Table, texts: ir.Table, tokens: ir.Table, n_texts: int) -> ir.Table:
+def _marks(desk: Desk, mentions: ir.Table, tokens: ir.Table) -> ir.Table:
     """(list, mark): the tokens that videos have, plus n_texts; for a skill that none has its text's code."""
+    texts = desk["texts"]
     spelled = texts.join(tokens, "text")
-    spelled = spelled.select("raw", "kind", mark=(spelled.token + n_texts).cast("int32"))
-    other = texts.cross_join(bench.load("kind_of_skills", pa.table({"kind": pa.array([0], pa.int8())})))
+    spelled = spelled.select("raw", "kind", mark=(spelled.token + whole("n_texts")).cast("int32"))
+    other = texts.cross_join(desk["kind_of_skills"])
     other = other.anti_join(tokens, ["kind", "text"]).select("raw", "kind", mark="code")
     return mentions.join(ibis.union(spelled, other), ["raw", "kind"]).select("list", "mark")
 
 
-def _scores(frames: Frames, video_tokens: ir.Table) -> ir.Table:
+def _scores(videos: ir.Table, acts: ir.Table, video_tokens: ir.Table) -> ir.Table:
     """Item scores of SPEC 4 that do not age.
 
     id, user_id, created_at, city, views, avg_rating, rating_count, connection_count, like_count, exhibited_count,
     engagement, quality, popularity, skill_diversity, skill_rarity, passes_quality_gate
     """
-    acts = frames.interactions
     rated, saved, matched = (acts.interaction_type == kind for kind in ("rating", "save", "match"))
     whole = (acts.rating * UNIT).round().cast("int64")
     counted = acts.group_by("video_id").aggregate(
@@ -161,7 +129,7 @@ def _scores(frames: Frames, video_tokens: ir.Table) -> ir.Table:
     diverse = video_tokens.filter(video_tokens.kind < 3)
     diversity = diverse.group_by(diverse_id=diverse.video_id).aggregate(skill_diversity=diverse.count() / 15)
 
-    v = frames.videos.select("id", "user_id", "created_at", "city", "views", "exhibited_count")
+    v = videos.select("id", "user_id", "created_at", "city", "views", "exhibited_count")
     v = v.left_join(counted, v.id == counted.video_id)
     v = v.left_join(rarity, v.id == rarity.rare_id)
     v = v.left_join(diversity, v.id == diversity.diverse_id)
