@@ -33,7 +33,7 @@ from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import DRAIN, Recorder
 from talentfeed.console import emit, progress
 from talentfeed.stores.database import ActivityLog, ledger_ddl
-from talentfeed.stores.redis import open_redis
+from talentfeed.stores.redis import line_of, open_redis
 
 SCHEMA = "bench"
 ROUNDS = 5  # of each measure, by turns, so that what disturbs the machine disturbs all; the median counts
@@ -162,7 +162,7 @@ class Contest:
         A lot that the recorder stores in one step after the other, as they come from requests: what piles up for long
         is not at hand in the processor's caches any more, and costs half as much again.
         """
-        recorder = Recorder(client, outbox=Outbox(capacity=feeds))
+        recorder = Recorder(client, outbox=Outbox(capacity=feeds), line=line_of(client))
         await recorder.start()
         began, _, _ = before = self._spent()
         for number in range(1, feeds + 1):

@@ -10,7 +10,7 @@ from benchmarks.served import ACTIVITIES
 
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import DRAIN, Recorder
-from talentfeed.stores.redis import open_redis
+from talentfeed.stores.redis import line_of, open_redis
 
 
 def produce(port: int, most: int, recorded: "Synchronized[int]", flushed: "Synchronized[int]", stop: Any) -> None:
@@ -24,7 +24,7 @@ async def _record_on(
     client = open_redis(host="127.0.0.1", port=port)
     kitchen = served.prepare(seed=1)
     outbox = Outbox(capacity=2 * DRAIN)
-    recorder = Recorder(client, outbox=outbox)
+    recorder = Recorder(client, outbox=outbox, line=line_of(client))
     await recorder.start()
     number = 0
     while not stop.is_set():

@@ -18,6 +18,7 @@ class Stores:
 
     redis: Any
     line: Any  # one of `stores.lines`, to the same Redis: for reading
+    recording: Any  # another, for what was served; None: in-process, where the client is the shortest way
     in_process: bool
     activity_log: Any  # a `stores.on_use.OnUse` of the `stores.database.ActivityLog`
     asked: Any  # the same, or one of a `stores.mysql_ping.MysqlPing`: whether the database answers, for less memory
@@ -139,6 +140,7 @@ def open_stores(settings: Settings, *, bastion: Any = None) -> Stores:
     return Stores(
         redis=redis,
         line=line_of(redis),
+        recording=None if settings.redis_host is None else line_of(redis),
         in_process=settings.redis_host is None,
         activity_log=activity_log,
         asked=activity_log if account is None else OnUse(functools.partial(_open_ping, account)),

@@ -84,9 +84,16 @@ class Learning:
     """What a serving process has to do with the policy: it follows it, tells the learner, and may be one itself."""
 
     def __init__(
-        self, settings: Settings, redis: Redis, rankers: Rankers, again: Callable[[], None], *, in_process: bool
+        self,
+        settings: Settings,
+        redis: Redis,
+        rankers: Rankers,
+        again: Callable[[], None],
+        *,
+        in_process: bool,
+        line: Any = None,
     ) -> None:
-        """`again`: derive anew what ranks, and serve it."""
+        """`again`: derive anew what ranks, and serve it. `line`: the recorder's, where it has one."""
         self._settings = settings
         self.mode = settings.policy_mode
         learns = self.mode != "static"
@@ -103,7 +110,7 @@ class Learning:
             adopt=self._adopt,
             changed=self._save if in_process else None,
         )
-        self.shown = ShownLog(redis, window=settings.reward_window_seconds) if learns else None
+        self.shown = ShownLog(redis, window=settings.reward_window_seconds, line=line) if learns else None
         self._learner = make_learner(settings, redis) if learns and in_process else None
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -317,7 +317,14 @@ def wire(
     if serving is not None:
         rankers.adopt(serving.ranker)
         live.adopt(serving)
-    learning = Learning(settings, stores.redis, rankers, live.prepare_again, in_process=stores.in_process)
+    learning = Learning(
+        settings,
+        stores.redis,
+        rankers,
+        live.prepare_again,
+        in_process=stores.in_process,
+        line=stores.recording,
+    )
     return Service(
         settings,
         stores=stores,
@@ -335,6 +342,7 @@ def wire(
         recorder=Recorder(
             stores.redis,
             outbox=outbox,
+            line=stores.recording,
             event_log=stores.activity_log if stores.in_process else None,
             rows=stores.rows,
             activity_ttl=settings.activity_ttl_seconds,

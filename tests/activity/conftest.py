@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from redis.asyncio import Redis
+from tests.activity.parts import recording
 from tests.contracts.fixtures import deployed_database as database
 
 from talentfeed.activity.flush import Flusher
@@ -37,7 +38,7 @@ async def make_sessions(redis: Redis) -> AsyncIterator[SessionsMaker]:
 
 @pytest.fixture
 def recorder(redis: Redis) -> Recorder:
-    return Recorder(redis, outbox=Outbox(capacity=100), threshold=10)
+    return Recorder(redis, line=recording(redis), outbox=Outbox(capacity=100), threshold=10)
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from redis.asyncio import Redis
 from tests.contracts.platforms import Platform
 
 from talentfeed.activity import codec
 from talentfeed.activity.outbox import ServedFeed, ServedItem
 from talentfeed.contracts import Activity, Kind
+from talentfeed.stores.lines import ClientLine, DirectLine
+from talentfeed.stores.redis import is_in_process, line_of
 
 AT = 1_772_366_400.25  # 2026-03-01T12:00:00.250Z
 
@@ -26,6 +29,11 @@ def reported(user_id: int, event_id: str, *, video_id: int = 10, event_type: str
         source="client",
         **more,
     )
+
+
+def recording(redis: Redis) -> ClientLine | DirectLine | None:
+    """What a recorder is given beside its client, as `wiring` does it."""
+    return None if is_in_process(redis) else line_of(redis)
 
 
 def feed(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import feed, reported
+from tests.activity.parts import feed, recording, reported
 
 from talentfeed.activity import keys
 from talentfeed.activity.batches import Batch, Batches, cut
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def recorder(redis: Redis) -> Recorder:
-    return Recorder(redis, outbox=Outbox(capacity=10), activity_ttl=1000, threshold=3)
+    return Recorder(redis, line=recording(redis), outbox=Outbox(capacity=10), activity_ttl=1000, threshold=3)
 
 
 @pytest.fixture

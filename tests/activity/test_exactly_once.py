@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import event_ids, reported
+from tests.activity.parts import event_ids, recording, reported
 from tests.contracts.backends import Backend
 from tests.contracts.platforms import Platform
 
@@ -77,7 +77,7 @@ class Log:
 
 @pytest.fixture
 def recorder(redis: Redis) -> Recorder:
-    return Recorder(redis, outbox=Outbox(capacity=1))
+    return Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1))
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ async def race(backend: Backend, database: Platform, make_log: Callable[[], Any]
     clients = [backend.client() for _ in range(5)]
 
     async def produce(number: int, client: Redis) -> None:
-        recorder = Recorder(client, outbox=Outbox(capacity=1), threshold=5)
+        recorder = Recorder(client, line=recording(client), outbox=Outbox(capacity=1), threshold=5)
         for start in range(0, n_events, 10):
             events = [reported(n % 7, f"p{number}-{n}") for n in range(start, start + 10)]
             await recorder.report(events)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from redis.asyncio import Redis
-from tests.activity.parts import feed
+from tests.activity.parts import feed, recording
 from tests.contracts.backends import Backend
 from tests.ranking.factory import NOW, random_snapshot
 from tests.ranking.strategies import VIEWER, asked, events, policies, snapshots
@@ -132,7 +132,7 @@ def one(ranker: Ranker, seed: int = 5) -> ServedFeed:
 
 @pytest.mark.anyio
 async def test_a_record_is_kept_as_long_as_the_session(redis: Redis, ranker: Ranker) -> None:
-    recorder = Recorder(redis, outbox=Outbox(capacity=10), session_ttl=100)
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=10), session_ttl=100)
     recorder.served(one(ranker))
     recorder.served(feed(7))  # one without a record
     await recorder.start()
@@ -165,7 +165,7 @@ async def test_without_redis_it_is_said_that_redis_does_not_answer(redis: Redis,
 
 @pytest.mark.anyio
 async def test_a_record_that_cannot_be_made_does_not_cost_the_activities(redis: Redis, ranker: Ranker) -> None:
-    recorder = Recorder(redis, outbox=Outbox(capacity=10))
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=10))
     broken = replace(one(ranker), feed_id="no hex digits")
     recorder.served(broken)
     await recorder.start()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import event_ids, feed, reported
+from tests.activity.parts import event_ids, feed, recording, reported
 from tests.contracts.backends import Backend, strings
 from tests.contracts.platforms import Platform
 
@@ -175,7 +175,7 @@ async def test_while_the_database_is_away_everything_waits_without_expiry_and_no
     redis: Redis, activity_log: ActivityLog, database: Platform
 ) -> None:
     await activity_log.new_batch_id()  # it has looked at the ledger before
-    recorder = Recorder(redis, outbox=Outbox(capacity=100), activity_ttl=100)
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=100), activity_ttl=100)
     recorder.served(feed(1))
     recorder.served(feed(2))
     await recorder.start()

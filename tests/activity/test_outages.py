@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.activity.parts import feed, reported
+from tests.activity.parts import feed, recording, reported
 from tests.contracts.backends import Backend, RedisServer
 
 from talentfeed.activity.flush import Flusher
@@ -25,7 +25,7 @@ async def test_a_redis_that_refuses_writes_for_a_while_loses_no_served_feed(
 ) -> None:
     client = Backend("redis-server", real=redis_server).client()
     await client.flushall()
-    recorder = Recorder(client, outbox=Outbox(capacity=100))
+    recorder = Recorder(client, line=recording(client), outbox=Outbox(capacity=100))
     await recorder.start()
     before: Any = await client.config_get(setting)
     await client.config_set(setting, value)
@@ -47,7 +47,7 @@ async def test_stopping_beside_a_frozen_redis_keeps_to_its_patience(
 ) -> None:
     client = Backend("redis-server", real=redis_server).client()
     await client.flushall()
-    recorder = Recorder(client, outbox=Outbox(capacity=100))
+    recorder = Recorder(client, line=recording(client), outbox=Outbox(capacity=100))
     flusher = Flusher(client, activity_log, poll=0.01)
     await recorder.start()
     await flusher.start()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import event_ids, reported
+from tests.activity.parts import event_ids, recording, reported
 from tests.contracts.mariadb import MariaServer
 from tests.contracts.platforms import Platform
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def recorder(redis: Redis) -> Recorder:
-    return Recorder(redis, outbox=Outbox(capacity=1))
+    return Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1))
 
 
 @pytest.fixture

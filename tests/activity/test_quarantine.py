@@ -5,7 +5,7 @@ import json
 
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import event_ids, reported
+from tests.activity.parts import event_ids, recording, reported
 from tests.contracts.backends import Backend, RedisServer, strings
 from tests.contracts.platforms import Platform
 
@@ -26,7 +26,7 @@ POISON = 666
 async def aside(redis: Redis, activity_log: ActivityLog, database: Platform) -> Quarantine:
     """Three of nine activities of two users were refused, and one text that is no activity; the rest is stored."""
     database.refuse(f"NEW.subject_id = {POISON}")
-    recorder = Recorder(redis, outbox=Outbox(capacity=1))
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1))
     await recorder.report([reported(1, f"a{n}", video_id=POISON if n in (1, 3) else 1) for n in range(5)])
     await recorder.report([reported(2, f"b{n}", video_id=POISON if n == 2 else 1) for n in range(4)])
     await redis.lpush(keys.user_activity(2), b"\xff{")
@@ -123,7 +123,9 @@ async def test_what_is_set_aside_has_no_expiry_and_outlives_a_killed_redis(
     client = backend.client()
     await client.flushall()
     maria_platform.refuse(f"NEW.subject_id = {POISON}")
-    await Recorder(client, outbox=Outbox(capacity=1)).report([reported(1, "poison", video_id=POISON)])
+    await Recorder(client, line=recording(client), outbox=Outbox(capacity=1)).report(
+        [reported(1, "poison", video_id=POISON)]
+    )
     log = maria_platform.log()
     assert (await Flusher(client, log).flush_all()).quarantined == 1
     assert await client.ttl(keys.QUARANTINED) == -1

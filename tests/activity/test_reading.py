@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import feed
+from tests.activity.parts import feed, recording
 from tests.contracts.backends import Backend, RedisServer
 
 from talentfeed.activity import keys
@@ -133,7 +133,7 @@ async def test_a_key_of_another_type_empties_its_own_session_alone(client: Redis
 
 
 async def test_a_session_is_remembered_whole(client: Redis, sessions: Sessions) -> None:
-    recorder = Recorder(client, outbox=Outbox(capacity=100))
+    recorder = Recorder(client, line=recording(client), outbox=Outbox(capacity=100))
     await recorder.start()
     for page in range(60):
         recorder.served(feed(1, videos=range(500 * page, 500 * page + 500), flows=[]))
@@ -144,7 +144,7 @@ async def test_a_session_is_remembered_whole(client: Redis, sessions: Sessions) 
 
 
 async def test_of_a_session_the_newest_hundred_thousand_items_are_kept(client: Redis, sessions: Sessions) -> None:
-    recorder = Recorder(client, outbox=Outbox(capacity=100))
+    recorder = Recorder(client, line=recording(client), outbox=Outbox(capacity=100))
     await recorder.start()
     for page in range(12):
         recorder.served(feed(1, videos=range(10_000 * page, 10_000 * page + 10_000), flows=[]))

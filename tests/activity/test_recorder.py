@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 from tests.activity.conftest import SessionsMaker
-from tests.activity.parts import AT, event_ids, feed, reported
+from tests.activity.parts import AT, event_ids, feed, recording, reported
 from tests.contracts.backends import Backend, strings
 from tests.contracts.platforms import Platform
 
@@ -26,7 +26,9 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def recorder(redis: Redis) -> Recorder:
-    return Recorder(redis, outbox=Outbox(capacity=100), activity_ttl=1000, session_ttl=100, threshold=10)
+    return Recorder(
+        redis, line=recording(redis), outbox=Outbox(capacity=100), activity_ttl=1000, session_ttl=100, threshold=10
+    )
 
 
 async def store(recorder: Recorder) -> None:
@@ -227,7 +229,7 @@ async def test_served_feeds_outlast_an_outage_in_memory(recorder: Recorder, redi
 
 
 async def test_what_does_not_fit_or_is_left_at_the_end_is_counted_as_lost(redis: Redis, backend: Backend) -> None:
-    recorder = Recorder(redis, outbox=Outbox(capacity=2))
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=2))
     await recorder.start()
     with backend.away():
         recorder.served(feed(1))
@@ -241,7 +243,7 @@ async def test_what_does_not_fit_or_is_left_at_the_end_is_counted_as_lost(redis:
 
 
 async def test_serving_does_not_wait_for_redis(redis: Redis, backend: Backend) -> None:
-    recorder = Recorder(redis, outbox=Outbox(capacity=10_000))
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=10_000))
     await recorder.start()
     with backend.away():
         one = feed(1, videos=range(24), flows=[])
@@ -277,7 +279,7 @@ async def test_an_event_that_no_client_reports_is_refused(recorder: Recorder, re
 
 @pytest.fixture
 def committing(redis: Redis, activity_log: ActivityLog) -> Recorder:
-    return Recorder(redis, outbox=Outbox(capacity=100), event_log=activity_log)
+    return Recorder(redis, line=recording(redis), outbox=Outbox(capacity=100), event_log=activity_log)
 
 
 async def test_in_process_an_event_is_in_the_database_when_it_is_acknowledged(
@@ -296,7 +298,7 @@ async def test_in_process_a_repeat_is_stored_once_also_after_a_restart(
     await committing.report([reported(7, "a")])
     await redis.flushall()
     again = database.log()
-    recorder = Recorder(redis, outbox=Outbox(capacity=100), event_log=again)
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=100), event_log=again)
     assert await recorder.report([reported(7, "a"), reported(7, "b")]) == 2
     assert event_ids(database) == ["a", "b"]
     assert recorder.repeats == 1

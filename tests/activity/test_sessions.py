@@ -6,7 +6,7 @@ import logging
 import pytest
 from redis.asyncio import Redis
 from tests.activity.conftest import SessionsMaker
-from tests.activity.parts import feed, reported
+from tests.activity.parts import feed, recording, reported
 from tests.contracts.backends import Backend
 
 from talentfeed.activity import keys, packed
@@ -30,7 +30,7 @@ def sessions(make_sessions: SessionsMaker, outbox: Outbox) -> Sessions:
 
 @pytest.fixture
 def recorder(redis: Redis, outbox: Outbox) -> Recorder:
-    return Recorder(redis, outbox=outbox)
+    return Recorder(redis, line=recording(redis), outbox=outbox)
 
 
 async def test_a_first_request_gets_a_session_id_of_milliseconds(make_sessions: SessionsMaker) -> None:
@@ -89,7 +89,7 @@ async def test_the_newest_two_hundred_events_come_first_and_the_others_items_aft
 
 async def test_a_report_of_ten_thousand_events_is_taken_in_one_step(sessions: Sessions, redis: Redis) -> None:
     redis.connection_pool.connection_kwargs["socket_timeout"] = 60.0  # what it takes is not asked here
-    recorder = Recorder(redis, outbox=Outbox(capacity=1), report_timeout=60.0)
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1), report_timeout=60.0)
     assert await recorder.report([reported(1, f"e{n}", video_id=n) for n in range(10_000)]) == 10_000
     assert await redis.llen(keys.user_activity(1)) == 10_000
     assert (await sessions.read(1, endpoint="total")).events[0].item_id == 9_999

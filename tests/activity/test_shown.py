@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import reported
+from tests.activity.parts import recording, reported
 from tests.contracts.backends import strings
 from tests.ranking.factory import NOW, random_snapshot
 
@@ -145,7 +145,7 @@ async def test_a_feed_that_shows_nothing_is_no_loss(redis: Redis, log: ShownLog,
 
 
 async def test_what_a_client_reports_is_told_once_with_the_time_it_came(redis: Redis, log: ShownLog) -> None:
-    recorder = Recorder(redis, outbox=Outbox(capacity=10), shown=log)
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=10), shown=log)
     view = reported(USER, "a", event_type="video_view", watch_ratio=0.5, feed_id="f" * 32)
     await recorder.report([view, reported(USER, "b", event_type="rating", value=4.0, video_id=11), view])
     await recorder.report([view])
@@ -160,7 +160,7 @@ async def test_what_a_client_reports_is_told_once_with_the_time_it_came(redis: R
 
 
 async def test_where_nothing_is_learned_nothing_is_told(redis: Redis, ranker: Ranker) -> None:
-    recorder = Recorder(redis, outbox=Outbox(capacity=10))
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=10))
     await recorder.start()
     recorder.served(served(ranker, 1))
     await recorder.report([reported(USER, "a")])
@@ -172,7 +172,7 @@ async def test_where_nothing_is_learned_nothing_is_told(redis: Redis, ranker: Ra
 
 
 async def test_served_feeds_are_told_by_the_recorder(redis: Redis, log: ShownLog, ranker: Ranker) -> None:
-    recorder = Recorder(redis, outbox=Outbox(capacity=100), shown=log)
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=100), shown=log)
     await recorder.start()
     for number in range(40):
         recorder.served(served(ranker, number))
@@ -181,7 +181,7 @@ async def test_served_feeds_are_told_by_the_recorder(redis: Redis, log: ShownLog
 
 
 async def test_long_outcomes_are_cut_at_a_line(redis: Redis, log: ShownLog) -> None:
-    recorder = Recorder(redis, outbox=Outbox(capacity=10), shown=log)
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=10), shown=log)
     for batch in range(10):
         await recorder.report([reported(USER, f"{batch}-{n}", feed_id="e" * 128) for n in range(300)])
     found, skipped = await told(redis)
@@ -196,7 +196,7 @@ async def test_a_stop_does_not_wait_for_a_redis_that_takes_no_impressions(
         raise ConnectionError("away")
 
     monkeypatch.setattr(log, "_script", away)
-    recorder = Recorder(redis, outbox=Outbox(capacity=100), shown=log)
+    recorder = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=100), shown=log)
     await recorder.start()
     recorder.served(served(ranker, 1))
     async with asyncio.timeout(60):

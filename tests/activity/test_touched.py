@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from redis.asyncio import Redis
-from tests.activity.parts import reported
+from tests.activity.parts import recording, reported
 from tests.contracts.platforms import Platform
 
 from talentfeed.activity import codec, keys, packed, recorder
@@ -36,7 +36,7 @@ async def read(redis: Redis) -> list[Event]:
 
 
 async def test_a_thousand_views_are_all_seen_newest_first_with_their_times(redis: Redis) -> None:
-    taking = Recorder(redis, outbox=Outbox(capacity=1))
+    taking = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1))
     for start in range(0, 1_000, 250):
         await taking.report(views(range(start, start + 250)))
     events = await read(redis)
@@ -47,7 +47,7 @@ async def test_a_thousand_views_are_all_seen_newest_first_with_their_times(redis
 async def test_a_thousand_views_are_all_seen_after_a_restart_of_the_in_process_store(
     redis: Redis, activity_log: ActivityLog, database: Platform
 ) -> None:
-    taking = Recorder(redis, outbox=Outbox(capacity=1), event_log=activity_log)
+    taking = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1), event_log=activity_log)
     await taking.report(views(range(500)))
     before = await read(redis)
     await redis.flushall()
@@ -57,7 +57,7 @@ async def test_a_thousand_views_are_all_seen_after_a_restart_of_the_in_process_s
 
 
 async def test_an_item_comes_once_as_seen_and_once_as_liked(redis: Redis) -> None:
-    taking = Recorder(redis, outbox=Outbox(capacity=1))
+    taking = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1))
     old = [reported(1, f"{kind}{n}", video_id=5, event_type=kind) for n in range(3) for kind in ("video_view", "like")]
     flow = reported(1, "flow", video_id=5, event_type="skip", item_type="challenge")
     await taking.report([*old, flow, *views(range(100, 300))])
@@ -66,15 +66,15 @@ async def test_an_item_comes_once_as_seen_and_once_as_liked(redis: Redis) -> Non
 
 
 async def test_what_newer_events_name_in_full_is_not_told_again(redis: Redis) -> None:
-    taking = Recorder(redis, outbox=Outbox(capacity=1))
+    taking = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1))
     await taking.report([*views(range(3)), *(reported(1, f"again{n}", video_id=n % 3) for n in range(200))])
     assert len(await read(redis)) == 200
 
 
 async def test_of_very_many_the_newest_are_kept(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     width = packed.TOUCH.itemsize
-    monkeypatch.setattr(recorder, "_KEPT", (200, 1_000 * width, width, 100))
-    taking = Recorder(redis, outbox=Outbox(capacity=1))
+    monkeypatch.setattr(recorder, "KEPT", (200, 1_000 * width, width, 100))
+    taking = Recorder(redis, line=recording(redis), outbox=Outbox(capacity=1))
     for start in range(0, 3_000, 100):
         await taking.report(views(range(start, start + 100)))
     events = await read(redis)

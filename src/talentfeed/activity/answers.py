@@ -8,6 +8,7 @@ from redis.exceptions import DataError, RedisError, ResponseError
 # in the middle of its text.
 _PASSING = re.compile(
     r"\b(LOADING|BUSY|OOM|READONLY|MISCONF|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOSCRIPT|NOAUTH|WRONGPASS|NOPERM)\b"
+    r"|max number of clients reached|AUTH <password> called without any password"  # the client has classes for these
 )
 
 

@@ -20,7 +20,7 @@ from talentfeed.activity import answers
 
 log = logging.getLogger(__name__)
 
-Command = tuple[str | int, ...]
+Command = tuple[str | bytes | int | float, ...]
 Found = list[Any] | Exception  # an answer a command, or the error of them all
 
 MISSES = 3  # in a row, after which Redis is away

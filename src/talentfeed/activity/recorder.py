@@ -6,18 +6,18 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from talentfeed import impressions
-from talentfeed.activity import answers, codec, keys, packed, scripts
+from talentfeed.activity import answers, codec, keys, scripts
+from talentfeed.activity.calls import LineScript
 from talentfeed.activity.outbox import Outbox, ServedFeed, ServedItem
+from talentfeed.activity.reading import Line
+from talentfeed.activity.reported import KEPT, EventLog, Kept, places, remembered
 from talentfeed.activity.served import Drains
-from talentfeed.activity.sessions import RECENT
-from talentfeed.activity.shown import ShownLog, outcome
+from talentfeed.activity.shown import ShownLog
 from talentfeed.contracts import CLIENT_EVENTS, Activity
 from talentfeed.errors import RowsRefusedError, StoreUnavailableError
 
@@ -26,28 +26,13 @@ __all__ = ["EventLog", "Outbox", "Recorder", "ServedFeed", "ServedItem"]
 log = logging.getLogger(__name__)
 
 EVENT_SECONDS = 48 * 3600  # a repeat of an event id within this is the same event
-RECENT_SECONDS = 7 * 86_400
-TOUCHED = 20_000  # client events of a viewer whose items are not served again; builds know the older ones
 DRAIN = 32  # feeds stored in one step
 PACE = 0.01  # seconds from one step to the next while fewer wait: a round trip costs as much as storing three feeds
 LONG = 64 * 4_096  # bytes of exclusions, as of 30,000 ids, from which on their encoding leaves the event loop alone
 
 
-_KEPT = (RECENT, TOUCHED * packed.TOUCH.itemsize, packed.TOUCH.itemsize, RECENT_SECONDS)
-_Kept = tuple[bytes, bytes, bytes]  # what `recent`, `touched` and `outcomes` keep of an event
-_Reported = tuple[Activity, bytes, _Kept]  # and its JSON
-_Remembered = tuple[int, _Kept]  # its user
-
-
-class EventLog(Protocol):
-    """Where client events are committed when Redis dies with the process."""
-
-    async def write_events(self, events: Mapping[str, Mapping[str, Any]]) -> set[str]:
-        """Ledger key → row. One transaction; → the keys that were new.
-
-        Raises StoreUnavailableError, RowsRefusedError; then nothing is written.
-        """
-        ...
+_Reported = tuple[Activity, bytes, Kept]  # and its JSON
+_Remembered = tuple[int, Kept]  # its user
 
 
 class Recorder:
@@ -58,6 +43,7 @@ class Recorder:
         redis: Redis,
         *,
         outbox: Outbox,
+        line: Line | None = None,
         event_log: EventLog | None = None,
         rows: codec.Rows | None = None,
         activity_ttl: int = 86_400,
@@ -66,7 +52,8 @@ class Recorder:
         report_timeout: float = 2.0,
         shown: ShownLog | None = None,
     ) -> None:
-        """`event_log` is given where the store is in-process: client events are then committed there first.
+        """`line`: to the same Redis, for what was served, closed with the recorder; None: the client has that, too.
+        `event_log` is given where the store is in-process: client events are then committed there first.
 
         TTLs in seconds; `threshold`: activities of one user from which on they are flushed at once; `shown` is given
         where something is learned.
@@ -79,7 +66,10 @@ class Recorder:
         self._report_timeout = report_timeout
         self._shown = shown
         self._outcomes_life = 0 if shown is None else math.ceil(shown.life)
-        self._served_script = redis.register_script(scripts.SERVED)
+        self._line = line
+        self._served_script = (
+            redis.register_script(scripts.SERVED) if line is None else LineScript(line, scripts.SERVED)
+        )
         self._report_script = redis.register_script(scripts.REPORT)
         self._remember_script = redis.register_script(scripts.REMEMBER)
         self._drain_of = Drains(
@@ -129,6 +119,8 @@ class Recorder:
                 self._task.cancel()
                 await asyncio.wait([self._task], timeout=0.1)
             self._task = None
+        if self._line is not None:
+            await self._line.close()
         left = self._outbox.take(len(self._outbox))
         self._lose(left)
         if left:
@@ -217,7 +209,7 @@ class Recorder:
         if unknown:
             raise RowsRefusedError(f"Clients do not report {sorted(unknown)}; they report {', '.join(CLIENT_EVENTS)}")
         try:
-            payloads = [(a, codec.encode(a), _remembered(a)) for a in activities]
+            payloads = [(a, codec.encode(a), remembered(a)) for a in activities]
             if self._event_log is not None:
                 new = await self._commit(self._event_log, payloads)
             else:
@@ -236,7 +228,7 @@ class Recorder:
         activities, skipped = codec.decode_all(stored)
         if skipped:
             log.warning("%d rows of activity_log that clients seem to have reported are no activities", skipped)
-        events = [(a.user_id, (*_remembered(a)[:2], b"")) for a in activities if a.video_id is not None]
+        events = [(a.user_id, (*remembered(a)[:2], b"")) for a in activities if a.video_id is not None]
         for start in range(0, len(events), 1000):
             await self._remember(events[start : start + 1000])
         return len(events)
@@ -247,8 +239,8 @@ class Recorder:
         ordinals = {user_id: n for n, user_id in enumerate(dict.fromkeys(a.user_id for a, *_ in payloads), start=1)}
         names = [keys.WAITING, keys.FULL]
         for user_id in ordinals:
-            names += (keys.user_activity(user_id), *_places(user_id))
-        args: list[str | bytes | int] = [EVENT_SECONDS, *_KEPT, self._threshold, self._outcomes_life]
+            names += (keys.user_activity(user_id), *places(user_id))
+        args: list[str | bytes | int] = [EVENT_SECONDS, *KEPT, self._threshold, self._outcomes_life]
         args += [len(ordinals), *ordinals]
         for activity, payload, kept in payloads:
             names.append(keys.event(activity.user_id, activity.event_id))
@@ -279,9 +271,9 @@ class Recorder:
         for user_id, kept in events:
             by_user.setdefault(user_id, []).extend(kept)
         names: list[str] = []
-        args: list[str | bytes | int] = [*_KEPT, self._outcomes_life]
+        args: list[str | bytes | int] = [*KEPT, self._outcomes_life]
         for user_id, values in by_user.items():
-            names += _places(user_id)
+            names += places(user_id)
             args += [len(values) // 3, *values]
         try:
             if names:
@@ -289,12 +281,3 @@ class Recorder:
         except (RedisError, OSError):
             # The events are committed and so acknowledged; the next start warms these keys again.
             log.exception("%d committed events do not count for their viewers yet", len(events))
-
-
-def _places(user_id: int) -> tuple[str, str, str]:
-    return keys.recent(user_id), keys.touched(user_id), impressions.outcomes(user_id)
-
-
-def _remembered(activity: Activity) -> _Kept:
-    event = codec.event(activity)
-    return codec.encode_event(event), packed.touch(event), outcome(activity)

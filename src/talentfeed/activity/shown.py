@@ -11,7 +11,9 @@ from redis.exceptions import RedisError
 
 from talentfeed import impressions
 from talentfeed.activity import answers, codec, packed, scripts
+from talentfeed.activity.calls import LineScript
 from talentfeed.activity.outbox import ServedFeed
+from talentfeed.activity.reading import Line
 from talentfeed.contracts import Activity, Floats, Kind, Policy
 from talentfeed.impressions import Impressions, Shape
 from talentfeed.lookup import rows_of
@@ -30,9 +32,10 @@ LEAST_LIFE = 6 * 3600.0  # seconds that feeds wait for a learner that is away
 class ShownLog:
     """One a process, beside its recorder. Only where something is learned: then a feed costs a little more."""
 
-    def __init__(self, redis: Redis, *, window: float) -> None:
-        """`window`: seconds after which what a client reports of an impression changes nothing any more."""
-        self._script = redis.register_script(scripts.SHOWN)
+    def __init__(self, redis: Redis, *, window: float, line: Line | None = None) -> None:
+        """`window`: seconds after which what a client reports of an impression changes nothing any more. `line`: the
+        recorder's."""
+        self._script = redis.register_script(scripts.SHOWN) if line is None else LineScript(line, scripts.SHOWN)
         self._drained = f"shown-by:{uuid.uuid4().hex}"
         self._window = window
         self._drains = 0

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError, ResponseError
 
 CONNECT_TIMEOUT = 1.0  # seconds
 
-Command = tuple[str | int, ...]
+Command = tuple[str | bytes | int | float, ...]
 Told = Callable[[list[Any] | Exception], None]
 
 
@@ -58,7 +58,9 @@ class DirectLine:
             task = asyncio.create_task(self._connect(connection), name="redis line", context=contextvars.Context())
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
-        connection.ask(b"".join([_pack(*command) for command in commands]), len(commands), told)
+        connection.ask(
+            _pack(commands[0]) if len(commands) == 1 else b"".join(map(_pack, commands)), len(commands), told
+        )
 
     def drop(self) -> None:
         """Let the connection go, and forget who waits for an answer on it."""
@@ -108,8 +110,8 @@ class _Connection(asyncio.Protocol):
         self._found: list[Any] = []  # of who waits longest
         self._closed = asyncio.Event()
         if address.password:
-            self.ask(_pack("AUTH", address.password), 1, self._greeted)
-        self.ask(_pack("SELECT", address.db), 1, self._greeted)
+            self.ask(_pack(("AUTH", address.password)), 1, self._greeted)
+        self.ask(_pack(("SELECT", address.db)), 1, self._greeted)
 
     def _greeted(self, found: list[Any] | Exception) -> None:
         if isinstance(found, list) and isinstance(found[0], Exception):
@@ -175,8 +177,8 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
 
-def _pack(*words: Any) -> bytes:
-    packed: bytes = hiredis.pack_command(words)
+def _pack(words: Command) -> bytes:
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]
     return packed
 
 
