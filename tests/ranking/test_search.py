@@ -192,6 +192,39 @@ def test_equal_scores_are_told_apart_by_row_alone() -> None:
         assert len(set(rows_and_scores[5:])) == 1
 
 
+@pytest.mark.parametrize("apart", [0.0, 1e-12, 1e-3])
+def test_scores_that_lie_close_together_are_in_order_beside_one_that_does_not(apart: float) -> None:
+    snapshot = random_snapshot(n_videos=900, n_users=10, seed=3)
+    features = np.array(snapshot.videos.features)
+    features[:, 0] = 0.5 + apart * np.random.default_rng(3).permutation(900)
+    features[450, 0] = 1e6
+    snapshot = replace(snapshot, videos=replace(snapshot.videos, features=features))
+    fresh = linucb.initial()
+    state = replace(fresh, b=np.eye(18)[0])
+    flat = {"alpha": 0.0, "beta": 0.0, "similarity": 0.0, "match": 0.0, "recency": 0.0, "new": 0.0, "noise": 0.0}
+    pools = [replace(pool, **flat) for pool in (CLASSIC.popular, CLASSIC.affinity, CLASSIC.fresh)]
+    weights = replace(CLASSIC, popular=pools[0], affinity=pools[1], fresh=pools[2], feature_noise=0.0)
+    ranker = feed.prepare(snapshot, policy_of(state), weights)
+    assert_exact(ranker, now=NOW, seed=1, user_id=1, excluded_ids=np.zeros(0, np.int64))
+
+
+def test_a_long_list_of_flows_is_in_order_of_tier_and_score() -> None:
+    snapshot = random_snapshot(n_videos=50, n_flows=700, n_users=300, seed=6)
+    ranker = feed.prepare(snapshot, feed.initial_policy(), CLASSIC)
+    rng = np.random.default_rng(6)
+    creators = np.asarray(snapshot.flows.creator)
+    viewer = replace(viewers.read(snapshot, 1), connections=np.unique(rng.choice(creators, 5)))
+    shown = np.sort(rng.choice(700, 300, replace=False)).astype(np.int32)
+    asked = ranker.kernel.ask(viewer, ask("flow", shown_flows=shown), (Kind.FLOW,), now=NOW, seed=6)
+    scores = asked.flow_scores()
+    asked.slate()
+    rows, found = asked.listed(Pool.FLOW)
+    tiers = 2 * np.isin(np.arange(700), shown) + ~np.isin(creators, viewer.connections)
+    assert len(np.unique(tiers)) == 4
+    assert rows.tolist() == sorted(range(700), key=lambda row: (tiers[row], -scores[row], row))
+    assert found.tolist() == scores[rows].tolist()
+
+
 @many
 @given(data=st.data(), snapshot=strategies.snapshots(), policy=strategies.policies(), events=strategies.events())
 def test_the_slate_is_the_same_with_and_without_pruning(

@@ -283,7 +283,7 @@ class Desk:
             arrays |= {"near": np.zeros(c.n_videos, np.complex128), "likely": np.zeros(c.n_videos)}
             self._likely: Floats = arrays["likely"]
         fill(self.room, arrays)
-        self.lists = [np.zeros(size, SCORED) for size in sizes]
+        self.lists = [np.zeros(2 * size, SCORED) for size in sizes]  # as many behind them, to be sorted in
         self.room.listed = (_P * 4)(*map(address, self.lists))
         self._retrieved = [np.zeros(most, SCORED) for most in c.learned.most]
         self.room.retrieved = (_P * len(LEARNING))(*map(address, self._retrieved))

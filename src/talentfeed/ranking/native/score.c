@@ -190,6 +190,12 @@ INLINE int shares_of(const Room *room, int64_t row) {
     return has(room->shares[0], row) + 2 * has(room->shares[1], row) + 4 * has(room->shares[2], row);
 }
 
+/* Has the memory bring what a look at this place will read. */
+INLINE void fetch(const Search *s, int64_t place) {
+    const char *video = (const char *)(s->c->videos + s->b->glances[place].row);
+    __builtin_prefetch(video), __builtin_prefetch(video + 64);
+}
+
 /* The best of a pool. First what connections made, and those of the best bounds; then, from the most to the fewest
  * tokens shared with the viewer, the videos that share so many, or, where these are many, all that are left in the order
  * of the bound, down to where nobody can enter. */
@@ -211,6 +217,7 @@ INLINE void search(Search *s, int *counted) {
     look_at_connections(s);
     for (; place < end && !(place >= c->first && s->n == b->size); place++) {
         const Glance *g = b->glances + place;
+        fetch(s, place + AHEAD < end ? place + AHEAD : place);
         if (g->bound + s->ceilings[N_SHARES - 1] < s->bar) break;
         if (has(unseen, g->row) && may_enter(s, g, s->ceilings[N_SHARES - 1])) look(s, place, OTHERS);
     }
@@ -233,7 +240,7 @@ INLINE void search(Search *s, int *counted) {
         for (place = walked; place < end; place++) {
             const Glance *g = b->glances + place;
             if (g->bound + s->ceilings[n] < s->bar) break;
-            __builtin_prefetch(c->videos + b->glances[place + AHEAD < end ? place + AHEAD : place].row);
+            fetch(s, place + AHEAD < end ? place + AHEAD : place);
             if (!may_enter(s, g, s->ceilings[n]) || !has(unseen, g->row)) continue;
             if (*counted) {
                 int shares = shares_of(room, g->row);

@@ -249,7 +249,12 @@ typedef struct {
     int waiting; /* other items of the makers of new videos wait */
 } Rules;
 
+INLINE int by_masks(const Rules *r, int kind) { return is_video(kind) && r->window == WINDOW && !r->waiting; }
+
 INLINE int admits(const Feed *f, const Rules *r, int kind, int64_t row) {
+    if (by_masks(r, kind)) /* the same by what is kept: thousands a feed are asked after */
+        return (has(f->room->free, row) & ((r->only < 0) | (r->only == has(f->room->fresh, row)))) &&
+               !(r->rule4 && !all_pass(f) && fails(f, row));
     if (!has(f->room->unseen[kind], row)) return 0;
     int32_t creator = creator_of(f, kind, row);
     if (r->window == WINDOW ? f->room->times[creator] : places_since(f, creator) < r->window) return 0;
@@ -258,8 +263,6 @@ INLINE int admits(const Feed *f, const Rules *r, int kind, int64_t row) {
     if (!is_video(kind)) return 1;
     return (r->only < 0 || r->only == fresh) && !(r->rule4 && !all_pass(f) && fails(f, row));
 }
-
-INLINE int by_masks(const Rules *r, int kind) { return is_video(kind) && r->window == WINDOW && !r->waiting; }
 
 /* How many are admissible, or, where `nth` is not negative, the row of that one of them in ascending order. */
 static int64_t walk(Feed *f, const Rules *r, int kind, int64_t nth) {
@@ -306,8 +309,7 @@ static int ladder(int planned, int kind, int pools[3]) {
  * is admissible. */
 static double draw(const Feed *f, const Rules *r, int kind, int pool, double chance, int32_t *row) {
     const Scored *list = f->room->listed[pool];
-    int64_t n = f->room->n_listed[pool], place = -1, last = -1;
-    uint8_t in[MOST_LISTED];
+    int64_t n = f->room->n_listed[pool], place = -1;
     int32_t wanted = *row;
     if (pool == AFFINITY || pool == FLOW) {
         for (int64_t i = 0; i < n; i++)
@@ -317,32 +319,30 @@ static double draw(const Feed *f, const Rules *r, int kind, int pool, double cha
             }
         return 0.0;
     }
-    double total = 0.0, reach = 0.0;
+    double weights[MOST_LISTED], total = 0.0, reach = 0.0;
     int64_t some = 0;
     for (int64_t i = 0; i < n; i++) {
-        in[i] = (uint8_t)admits(f, r, kind, list[i].row);
-        some += in[i];
-        if (in[i] && pool == POPULAR && list[i].score > 0.0) total += list[i].score;
+        int in = admits(f, r, kind, list[i].row);
+        double weight = pool == POPULAR ? list[i].score : 1.0;
+        some += in;
+        total += weights[i] = in && weight > 0.0 ? weight : 0.0;
         if (some == f->c->boards[pool].among) n = i + 1;
     }
     if (!some) return 0.0;
-    int weighted = pool == POPULAR && total > 0.0;
-    if (!weighted) total = (double)some;
-    double want = chance * total, weight = 0.0;
-    for (int64_t i = 0; i < n; i++) {
-        weight = !in[i] ? 0.0 : !weighted ? 1.0 : list[i].score > 0.0 ? list[i].score : 0.0;
-        if (wanted >= 0 && list[i].row == wanted) return weight / total;
-        reach += weight;
-        if (weight > 0.0) last = i;
-        if (wanted < 0 && reach > want) {
-            place = i;
-            break;
-        }
+    if (!(total > 0.0)) { /* nothing is worth anything: any of them */
+        for (int64_t i = 0; i < n; i++) weights[i] = admits(f, r, kind, list[i].row);
+        total = (double)some;
     }
+    for (int64_t i = 0; i < n && wanted >= 0; i++)
+        if (list[i].row == wanted) return weights[i] / total;
     if (wanted >= 0) return 0.0;
-    if (place < 0) place = last; /* chance x total rounded up to the total */
+    double want = chance * total;
+    for (int64_t i = 0; i < n && !(reach > want); i++) {
+        reach += weights[i];
+        if (weights[i] > 0.0) place = i; /* the last, too, where chance x total rounded up to the total */
+    }
     *row = list[place].row;
-    return (weighted ? list[place].score : 1.0) / total;
+    return weights[place] / total;
 }
 
 /* A choice of `count` admissible: from the first pool of the ladder that has any, mixed with the share epsilon. */
