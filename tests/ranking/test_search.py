@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -201,9 +202,8 @@ def test_scores_that_lie_close_together_are_in_order_beside_one_that_does_not(ap
     snapshot = replace(snapshot, videos=replace(snapshot.videos, features=features))
     fresh = linucb.initial()
     state = replace(fresh, b=np.eye(18)[0])
-    flat = {"alpha": 0.0, "beta": 0.0, "similarity": 0.0, "match": 0.0, "recency": 0.0, "new": 0.0, "noise": 0.0}
-    pools = [replace(pool, **flat) for pool in (CLASSIC.popular, CLASSIC.affinity, CLASSIC.fresh)]
-    weights = replace(CLASSIC, popular=pools[0], affinity=pools[1], fresh=pools[2], feature_noise=0.0)
+    flat = PoolWeights(size=220)
+    weights = replace(CLASSIC, popular=flat, affinity=flat, fresh=flat, feature_noise=0.0)
     ranker = feed.prepare(snapshot, policy_of(state), weights)
     assert_exact(ranker, now=NOW, seed=1, user_id=1, excluded_ids=np.zeros(0, np.int64))
 
@@ -213,7 +213,7 @@ def test_a_long_list_of_flows_is_in_order_of_tier_and_score() -> None:
     ranker = feed.prepare(snapshot, feed.initial_policy(), CLASSIC)
     rng = np.random.default_rng(6)
     creators = np.asarray(snapshot.flows.creator)
-    viewer = replace(viewers.read(snapshot, 1), connections=np.unique(rng.choice(creators, 5)))
+    viewer = msgspec.structs.replace(viewers.read(snapshot, 1), connections=np.unique(rng.choice(creators, 5)))
     shown = np.sort(rng.choice(700, 300, replace=False)).astype(np.int32)
     asked = ranker.kernel.ask(viewer, ask("flow", shown_flows=shown), (Kind.FLOW,), now=NOW, seed=6)
     scores = asked.flow_scores()
