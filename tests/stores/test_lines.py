@@ -12,7 +12,8 @@ from redis.exceptions import RedisError, ResponseError
 from tests.contracts.backends import Backend, RedisServer
 from tests.contracts.certificates import make_certificates
 
-from talentfeed.stores.lines import ClientLine, Command, DirectLine
+from talentfeed.asking import Command, Commands, Form
+from talentfeed.stores.lines import ClientLine, DirectLine
 from talentfeed.stores.redis import line_of, open_redis
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +28,11 @@ async def line(redis: Redis) -> AsyncIterator[Line]:
 
 
 async def asked(line: Line, *commands: Command) -> list[Any]:
+    """Raises what the line tells."""
+    return await asked_as_one(line, commands)
+
+
+async def asked_as_one(line: Line, commands: Commands) -> list[Any]:
     """Raises what the line tells."""
     told: asyncio.Future[list[Any] | Exception] = asyncio.get_running_loop().create_future()
     line.ask(commands, told.set_result)
@@ -151,3 +157,11 @@ def test_under_tls_the_real_host_is_verified_whatever_address_is_dialled(tmp_pat
             assert "certificate" in str(bad).lower()
     finally:
         server.kill()
+
+
+async def test_a_form_with_its_keys_is_asked_as_its_commands_are(line: Line, redis: Redis) -> None:
+    form = Form(("GET", None), ("LRANGE", None, 0, -1))
+    await redis.set("día %d", "x")
+    await redis.rpush("list", "a", "b")
+    assert await asked_as_one(line, form("día %d", "list")) == [b"x", [b"a", b"b"]]
+    assert await asked_as_one(line, form("none", "none")) == [None, []]

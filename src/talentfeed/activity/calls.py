@@ -14,7 +14,8 @@ from typing import Any
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from talentfeed.activity.reading import Command, Found, Line
+from talentfeed.activity.reading import Found, Line
+from talentfeed.asking import Commands, Word
 
 TIMEOUT = 1.0  # seconds
 _NOBODYS = contextvars.Context()
@@ -31,7 +32,7 @@ class LineScript:
         self._half = timeout / 2
         self._watch: asyncio.TimerHandle
 
-    async def __call__(self, *, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
+    async def __call__(self, *, keys: Sequence[str], args: Sequence[Word]) -> Any:
         """What the script returns. Raises RedisError, OSError; it may have run then, and may still run."""
         call = ("EVALSHA", self._sha, len(keys), *keys, *args)
         (answer,) = await self._asked([call])
@@ -42,7 +43,7 @@ class LineScript:
             raise answer
         return answer
 
-    async def _asked(self, commands: Sequence[Command]) -> list[Any]:
+    async def _asked(self, commands: Commands) -> list[Any]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Found | None] = loop.create_future()
         self._watch = loop.call_later(self._half, self._look, answer, False, context=_NOBODYS)

@@ -9,7 +9,7 @@ import functools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from talentfeed.activity import answers
+from talentfeed.asking import Commands
 
 log = logging.getLogger(__name__)
 
-Command = tuple[str | bytes | int | float, ...]
 Found = list[Any] | Exception  # an answer a command, or the error of them all
 
 MISSES = 3  # in a row, after which Redis is away
@@ -33,7 +33,7 @@ _NOBODYS = contextvars.Context()  # what concerns all requests is not told as th
 class Line(Protocol):
     """What leads to Redis. `stores.lines` has them."""
 
-    def ask(self, commands: Sequence[Command], told: Callable[[Found], None]) -> None:
+    def ask(self, commands: Commands, told: Callable[[Found], None]) -> None:
         """Returns at once; `told` is called once, later, unless the line is dropped before."""
         ...
 
@@ -46,7 +46,7 @@ class Line(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Ask:
-    commands: Sequence[Command]
+    commands: Commands
     answer: asyncio.Future[list[Any] | None]
     since: int  # slices that had gone by
 
@@ -72,7 +72,7 @@ class Reads:
         """Whether Redis counts as away now."""
         return self._probe is not None
 
-    async def ask(self, *commands: Command) -> list[Any] | None:
+    async def ask(self, commands: Commands) -> list[Any] | None:
         """An answer a command; None in place of one whose key is of another type. None at all: Redis is away."""
         if self._probe is not None:
             return None
@@ -147,7 +147,7 @@ class Reads:
 
     # ------------------------------------------------------------ away, and back
 
-    def _missed(self, error: Exception, commands: Sequence[Command]) -> None:
+    def _missed(self, error: Exception, commands: Commands) -> None:
         self._misses += 1
         slow = isinstance(error, (TimeoutError, RedisTimeoutError))
         if self.away or (slow and self._misses < MISSES):
@@ -163,7 +163,7 @@ class Reads:
             if not ask.answer.done():
                 ask.answer.set_result(None)
 
-    async def _until_back(self, commands: Sequence[Command]) -> None:
+    async def _until_back(self, commands: Commands) -> None:
         """Ask the same again until there is an answer: a ping may get one where reading is refused."""
         began, pause = time.monotonic(), min(FIRST_PROBE, self._rest)
         try:
@@ -180,7 +180,7 @@ class Reads:
             self._probe, self._misses = None, 0
         log.info("Redis answers again after %.1f s; feeds have their sessions back", time.monotonic() - began)
 
-    async def _answered(self, commands: Sequence[Command]) -> Found:
+    async def _answered(self, commands: Commands) -> Found:
         """Raises TimeoutError."""
         answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._line.ask(commands, lambda found: None if answer.done() else answer.set_result(found))

@@ -1,7 +1,6 @@
 """Writes down what was served and what clients report. SPEC 8; docs/exactly-once.md says why it is right."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
@@ -151,9 +150,11 @@ class Recorder:
         """Let more feeds come along, for so long at most."""
         if seconds > 0 and not self._stopping and len(self._outbox) < DRAIN:
             self._full.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._full.wait()
+            timer = asyncio.get_running_loop().call_later(seconds, self._full.set)
+            try:
+                await self._full.wait()
+            finally:
+                timer.cancel()
 
     async def _store(self, feeds: Sequence[ServedFeed]) -> bool:
         """Until it is done: the number of the drain makes a repeat harmless. → whether they are stored, not lost."""

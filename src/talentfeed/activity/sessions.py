@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from talentfeed.activity import codec, keys, packed
 from talentfeed.activity.outbox import Item, Outbox, ServedFeed
-from talentfeed.activity.reading import Command, Line, Reads
+from talentfeed.activity.reading import Line, Reads
+from talentfeed.asking import Form
 from talentfeed.contracts import Event, Ints, Kind
 
 RECENT = 200  # client events of a viewer that are kept and read
@@ -18,6 +19,9 @@ NEWEST = 200  # shown items that are told in order; a creator window needs 11
 
 _NO_IDS: Ints = np.zeros(0, np.int64)
 _NO_IDS.flags.writeable = False
+_READ = (("GET", None), ("LRANGE", None, 0, RECENT - 1), ("GET", None))  # session, recent, touched
+_ANY = Form(*_READ)
+_FLOW = Form(*_READ, ("ZRANGE", None, 0, -1))  # shown_flows
 
 
 class Session(Struct, frozen=True, kw_only=True, gc=False):
@@ -67,14 +71,9 @@ class Sessions:
             session_id = str(int(self._clock() * 1000))
         # Taken before Redis is asked: what is stored in the meantime is in both, and dropped from one below.
         pending = self._outbox.pending(user_id)
-        commands: list[Command] = [
-            ("GET", keys.session(user_id, session_id)),
-            ("LRANGE", keys.recent(user_id), 0, RECENT - 1),
-            ("GET", keys.touched(user_id)),
-        ]
-        if endpoint == "flow":
-            commands.append(("ZRANGE", keys.shown_flows(user_id), 0, -1))
-        answer = await self._reads.ask(*commands)
+        names = keys.session(user_id, session_id), keys.recent(user_id), keys.touched(user_id)
+        asked = _FLOW(*names, keys.shown_flows(user_id)) if endpoint == "flow" else _ANY(*names)
+        answer = await self._reads.ask(asked)
         if answer is None:
             self.degraded_reads += 1
         return self._merge(session_id, pending, answer, endpoint=endpoint)
@@ -116,7 +115,7 @@ class Sessions:
         )
 
     def _events(self, recent: Sequence[bytes], touched: bytes | None) -> list[Event]:
-        events = codec.decode_events(recent)
+        events = codec.decode_events(recent) if recent else []
         if len(recent) < RECENT:  # all there are
             return events
         items, skipped = packed.unpack(touched, packed.TOUCH)

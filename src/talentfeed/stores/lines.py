@@ -11,7 +11,7 @@ import contextvars
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisError, ResponseError
 
+from talentfeed.asking import Command, Commands, Filled
+
 CONNECT_TIMEOUT = 1.0  # seconds
 
-Command = tuple[str | bytes | int | float, ...]
 Told = Callable[[list[Any] | Exception], None]
 
 
@@ -49,7 +50,7 @@ class DirectLine:
         self._connecting: set[asyncio.Task[None]] = set()
         self._tls: ssl.SSLContext | None = None
 
-    def ask(self, commands: Sequence[Command], told: Told) -> None:
+    def ask(self, commands: Commands, told: Told) -> None:
         """Returns at once; `told` is called once, later, unless the line is dropped before."""
         connection = self._connection
         if connection is None or connection.lost:
@@ -58,9 +59,8 @@ class DirectLine:
             task = asyncio.create_task(self._connect(connection), name="redis line", context=contextvars.Context())
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
-        connection.ask(
-            _pack(commands[0]) if len(commands) == 1 else b"".join(map(_pack, commands)), len(commands), told
-        )
+        packed = commands.packed() if isinstance(commands, Filled) else b"".join(map(_pack, commands))
+        connection.ask(packed, len(commands), told)
 
     def drop(self) -> None:
         """Let the connection go, and forget who waits for an answer on it."""
@@ -105,7 +105,8 @@ class _Connection(asyncio.Protocol):
         self.lost = False
         self._transport: asyncio.WriteTransport | None = None
         self._reader = hiredis.Reader(replyError=ResponseError)
-        self._early: list[bytes] = []  # asked before there is a connection
+        self._unsent: list[bytes] = []  # until there is a connection, or this turn of the loop is over
+        self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[int, Told]] = deque()
         self._found: list[Any] = []  # of who waits longest
         self._closed = asyncio.Event()
@@ -119,10 +120,14 @@ class _Connection(asyncio.Protocol):
 
     def ask(self, packed: bytes, answers: int, told: Told) -> None:
         self._waiting.append((answers, told))
-        if self._transport is None:
-            self._early.append(packed)
-        else:
-            self._transport.write(packed)  # at once: to gather what one turn of the loop asks saves nothing measurable
+        self._unsent.append(packed)
+        if self._transport is not None and len(self._unsent) == 1:
+            self._loop.call_soon(self._send)  # what one turn of the loop asks goes out together
+
+    def _send(self) -> None:
+        if self._transport is not None and not self.lost:
+            self._transport.write(b"".join(self._unsent))
+            self._unsent.clear()
 
     def connection_made(self, transport: Any) -> None:
         if self.lost:
@@ -132,8 +137,7 @@ class _Connection(asyncio.Protocol):
             with contextlib.suppress(OSError):
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._transport = transport
-        transport.write(b"".join(self._early))
-        self._early.clear()
+        self._send()
 
     def data_received(self, data: bytes) -> None:
         reader, waiting = self._reader, self._waiting
@@ -189,13 +193,13 @@ class ClientLine:
         self._redis = redis
         self._asked: set[asyncio.Task[None]] = set()
 
-    def ask(self, commands: Sequence[Command], told: Told) -> None:
+    def ask(self, commands: Commands, told: Told) -> None:
         """Returns at once; `told` is called once, later, unless the line is dropped before."""
         task = asyncio.create_task(self._ask(commands, told), name="redis line")
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)
 
-    async def _ask(self, commands: Sequence[Command], told: Told) -> None:
+    async def _ask(self, commands: Commands, told: Told) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
