@@ -360,6 +360,13 @@ def test_what_is_wrong_is_said_in_one_text_without_a_trace(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("number", ["0", "257", "²", "-1", "two"])
+def test_a_number_of_workers_that_cannot_be_is_refused_by_the_parser(tmp_path: Path, number: str) -> None:
+    result = Place(tmp_path).run("serve", "--workers", number)
+    assert result.returncode == 2
+    assert "--workers" in result.stderr
+
+
 def test_a_flush_that_cannot_reach_redis_is_a_failure(made: Place) -> None:
     result = made.run("flush", REDIS_HOST="127.0.0.1", REDIS_PORT="1")
     assert result.returncode == 1

@@ -23,6 +23,9 @@ def main() -> None:
 
 
 def _serve(workers: int | None) -> None:
+    from talentfeed.commands.sparing import spare_documentation
+
+    spare_documentation()
     from talentfeed.commands import serving, starting
 
     starting.to_its_end(lambda: serving.begin(workers=workers))

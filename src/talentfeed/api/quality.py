@@ -4,6 +4,7 @@ from talentfeed.api.meters import Families
 from talentfeed.contracts import CREATOR_WINDOW, Kind, Slate, Snapshot
 
 EVERY = 256  # feeds; judging one takes some hundred microseconds
+FIRST = 10  # is judged first: a start's first feeds do not wait for the modules that judging needs
 _SHARES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 0.99, 1.0)
 
 
@@ -24,7 +25,7 @@ class Judge:
         self._new = families.spreads(
             "talentfeed_quality_new_content", f"Share of new videos in a feed, of one feed in {EVERY}", _SHARES
         )()
-        self._until_next = 1
+        self._until_next = FIRST
 
     def perhaps(self, slate: Slate, snapshot: Snapshot, now: float) -> None:
         """Judge this feed if it is its turn."""

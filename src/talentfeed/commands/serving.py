@@ -1,6 +1,7 @@
 """How the feed is served: in this process, or by a supervisor's workers."""
 
 import asyncio
+import contextlib
 import functools
 import gc
 import importlib
@@ -12,6 +13,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +22,7 @@ from talentfeed import console, embedded
 from talentfeed import settings as settings_module
 from talentfeed.building import KEPT_SNAPSHOTS, open_exchange
 from talentfeed.commands.beside import beside, flush_beside
+from talentfeed.commands.sparing import uvicorn_without_its_command
 from talentfeed.commands.starting import start
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
@@ -41,7 +45,6 @@ FIRST = "1"  # of the workers; tells of what all of them share
 MEETING = "TALENTFEED_MEETING"  # environment: the folder in which workers ask each other for metrics
 SHARED = (
     "talentfeed.api.app",
-    "talentfeed.api.exposition",
     "talentfeed.stores.redis",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
@@ -90,16 +93,16 @@ def rehearse() -> None:
     from talentfeed.wiring import check_settings
 
     check_settings(settings)
-    _import_all(settings)
+    _import(_all_shared(settings))
 
 
 def _work_alone(settings: Settings, listener: socket.socket, *, as_of: float | None) -> None:
     pulse = _pulse(settings)
-    if pulse is None:
-        _work(settings, listener, as_of=as_of)
-        return
-    with beside(lambda lifeline: flush_beside(settings, pulse, lifeline=lifeline), listener=listener):
-        _work(settings, listener, as_of=as_of, pulse=pulse)
+    other: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if pulse is not None:
+        other = beside(lambda lifeline: flush_beside(settings, pulse, lifeline=lifeline), listener=listener)
+    with other:
+        _work(settings, listener, as_of=as_of, pulse=pulse, prepared=_prepare(settings, SHARED))
 
 
 def _pulse(settings: Settings) -> "Pulse | None":
@@ -112,15 +115,12 @@ def _pulse(settings: Settings) -> "Pulse | None":
 
 
 def _supervise(settings: Settings, listener: socket.socket, inherited: Inherited | None, *, as_of: float | None) -> int:
-    _import_all(settings)
     if (former := os.environ.pop(MEETING, None)) is not None:
         shutil.rmtree(former, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="talentfeed-") as meeting:
         os.environ[MEETING] = meeting  # a program that starts anew in this process removes it
 
-        from talentfeed.wiring import prepare
-
-        pulse, prepared = _pulse(settings), prepare(settings)
+        pulse, prepared = _pulse(settings), _prepare(settings, _all_shared(settings))
 
         def work(child: Child) -> None:
             _work(settings, listener, as_of=as_of, child=child, meeting=Path(meeting), pulse=pulse, prepared=prepared)
@@ -225,14 +225,31 @@ def _settle() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
-def _import_all(settings: Settings) -> None:
+def _all_shared(settings: Settings) -> Sequence[str]:
     """What every worker needs, before they are forked; uvicorn imports its parts by name when a server begins.
 
     Beside MySQL only who writes imports SQLAlchemy, a quarter of a second and 20 MB; the embedded database is asked by
     it, too.
     """
-    for name in (*SHARED, *(["talentfeed.stores.database"] if settings.mysql_host is None else [])):
+    database = "talentfeed.stores.database" if settings.mysql_host is None else "talentfeed.stores.mysql"
+    return [*SHARED, "talentfeed.api.exposition", "talentfeed.stores.on_use", "fastapi.telemetry", database]
+
+
+def _import(names: Sequence[str]) -> None:
+    with uvicorn_without_its_command():
+        importlib.import_module("uvicorn")
+    for name in names:
         importlib.import_module(name)
+
+
+def _prepare(settings: Settings, names: Sequence[str]) -> "Prepared":
+    """Import these modules while a thread maps and checks the snapshot, most of which is no work of Python's."""
+    from talentfeed.wiring import prepare
+
+    with ThreadPoolExecutor(1) as beside_imports:
+        prepared = beside_imports.submit(prepare, settings)
+        _import(names)
+        return prepared.result()
 
 
 def _rehearse_in_child() -> None:

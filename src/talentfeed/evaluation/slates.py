@@ -139,7 +139,7 @@ def measure(
         skills = snapshot.videos.tokens[rows, :N_SKILLS]
         skills = skills[skills != NO_TOKEN]
         if len(skills):
-            diversity.append(len(np.unique(skills)) / len(skills))
+            diversity.append(len(set(skills.tolist())) / len(skills))
         if rows:
             new = int(np.count_nonzero(now - snapshot.videos.created_at[rows] < NEW_DAYS * SECONDS_PER_DAY))
             new_share.append(new / len(rows))
