@@ -95,6 +95,19 @@ def test_the_same_rows_give_the_same_bytes() -> None:
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
 
 
+def test_factors_are_the_same_bytes_whatever_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    rows = log(
+        *((int(user), int(video), 1.0, 1.0) for user, video in zip(*rng.integers(0, 300, (2, 6_000)), strict=True))
+    )
+    found = []
+    for threads in (1, 2, 2, 5):
+        monkeypatch.setattr(signals, "THREADS", threads)
+        found.append(signals.als(rows, 300, 300).tobytes())
+    assert len(set(found)) == 1
+    assert any(found[0])
+
+
 def test_factors_keep_the_circles_apart() -> None:
     factors = signals.als(two_circles(), USERS, VIDEOS)
     own, other = factors[:10] @ factors[:10].T, factors[:10] @ factors[30:40].T

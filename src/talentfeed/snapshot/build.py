@@ -167,9 +167,11 @@ def _cleaned(
 ) -> "Iterator[tuple[Workbench, Frames]]":
     """The first two stages; the engine stays open so long as this does."""
     with ExitStack() as open_until_done:
-        open_until_done.enter_context(_without_pandas())
+        open_until_done.enter_context(_without("pandas"))
         with stages("read"), source.database() as database, ahead(read(database)) as arriving:
-            # the engine takes half a second to import: time in which the first tables come
+            # ADBC has it by now, which needs it; the engine reads streams of batches more quickly than its datasets
+            open_until_done.enter_context(_without("pyarrow.dataset"))
+            # the engine takes its time to import: time in which the first tables come
             from talentfeed.snapshot.frames import clean, take
             from talentfeed.snapshot.workbench import open_workbench
 
@@ -187,22 +189,24 @@ def _cleaned(
         yield bench, frames
 
 
-class _NoPandas:
-    """pyarrow and DuckDB import it only to see whether they were given something of it: 0.4 s for nothing."""
+class _Unused:
+    def __init__(self, name: str) -> None:
+        self.name = name
 
-    @staticmethod
-    def find_spec(name: str, *_: object) -> None:
-        if name == "pandas":
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == self.name:
             raise ModuleNotFoundError("not while a snapshot is built", name=name)
 
 
 @contextmanager
-def _without_pandas() -> Iterator[None]:
-    sys.meta_path.insert(0, _NoPandas)
+def _without(unused: str) -> Iterator[None]:
+    """A module that pyarrow and DuckDB import only to see whether they were given something of it; half a second."""
+    finder = _Unused(unused)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        sys.meta_path.remove(_NoPandas)
+        sys.meta_path.remove(finder)
 
 
 def _last(snapshot_dir: Path) -> Manifest | None:

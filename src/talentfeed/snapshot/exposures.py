@@ -6,6 +6,7 @@ import numpy as np
 
 from talentfeed.contracts import NO_DATE
 from talentfeed.evidence import Interactions
+from talentfeed.snapshot.numbering import rows_of
 from talentfeed.snapshot.workbench import Workbench
 
 
@@ -26,10 +27,11 @@ def log(bench: Workbench) -> Log:
     found = bench.fetch("exposures")
     user, video, at, reward = (found.column(name).to_numpy() for name in ("user_id", "video_id", "at", "reward"))
     at = np.where(np.isnan(at), NO_DATE, at)
-    order = np.lexsort((video, user, at))
+    row, item = rows_of(owners, user), rows_of(shown, video)
+    order = np.lexsort((row * len(shown) + item, at))
     rows = Interactions(
-        user=np.searchsorted(owners, user[order]).astype(np.int32),
-        video=np.searchsorted(shown, video[order]).astype(np.int32),
+        user=row[order].astype(np.int32),
+        video=item[order].astype(np.int32),
         at=at[order],
         reward=reward[order].astype(np.float64),
     )

@@ -28,6 +28,7 @@ from talentfeed.contracts import (
 from talentfeed.snapshot import bodies
 from talentfeed.snapshot.arriving import KEPT, KINDS
 from talentfeed.snapshot.frames import Frames, left_out
+from talentfeed.snapshot.numbering import rows_of
 from talentfeed.snapshot.workbench import Workbench
 
 _FIRST_OF_KIND = np.cumsum((0, *KEPT[:-1]))  # column of `Videos.tokens` where each kind begins
@@ -219,16 +220,16 @@ def _users(bench: Workbench, n_texts: int, users: Columns, *, video_ids: Ints, f
     profile_start, profile = _profiles(ids, _columns(bench.fetch("profiles")), _columns(bench.fetch("marks")), n_texts)
 
     h = _columns(bench.fetch("history"))
-    owner, video, at, liked = _rows(ids, h["user_id"]), _rows(video_ids, h["video_id"]), _times(h["at"]), h["liked"]
+    owner, video, at, liked = rows_of(ids, h["user_id"]), rows_of(video_ids, h["video_id"]), _times(h["at"]), h["liked"]
     newest = np.lexsort((h["kind"], ~liked.astype(np.bool_), -video, -at, owner))
     history_start = _row_starts(owner, ids)
 
     f = _columns(bench.fetch("flow_history"))
-    flow_owner, flow = _rows(ids, f["user_id"]), _rows(flow_ids, f["flow_id"])
+    flow_owner, flow = rows_of(ids, f["user_id"]), rows_of(flow_ids, f["flow_id"])
     newest_flow = np.lexsort((-flow, -_times(f["at"]), flow_owner))
 
     c = _columns(bench.fetch("connections"))
-    one, other = _rows(ids, c["user_id"]), _rows(ids, c["connected_user_id"])
+    one, other = rows_of(ids, c["user_id"]), rows_of(ids, c["connected_user_id"])
     return Users(
         id=ids,
         city=_codes(users["city"]),
@@ -255,7 +256,7 @@ def _profiles(ids: Ints, profiles: Columns, marks: Columns, n_texts: int) -> tup
     lists = [profiles[kind] for kind in KINDS]
     n_marks = np.bincount(listed >> bits, minlength=1 + max(int(codes.max(initial=-1)) for codes in lists))
     first = _starts(n_marks)
-    owners = _rows(ids, profiles["user_id"]) << bits
+    owners = rows_of(ids, profiles["user_id"]) << bits
     found = []
     for codes in lists:
         has = codes >= 0
@@ -268,11 +269,6 @@ def _profiles(ids: Ints, profiles: Columns, marks: Columns, n_texts: int) -> tup
     said = said[np.diff(said, prepend=-1) > 0]
     token = (said & (1 << bits) - 1) - n_texts
     return _row_starts(said >> bits, ids), np.maximum(token, -1).astype(np.int32)
-
-
-def _rows(ids: Ints, wanted: NDArray[Any]) -> Ints:
-    """The row of each id that is known to be there."""
-    return np.searchsorted(ids, wanted).astype(np.int64)
 
 
 def _row_starts(owner: Ints, ids: Ints) -> Ints:

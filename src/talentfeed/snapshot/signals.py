@@ -1,9 +1,10 @@
 """Interactions → what they say of each video: popularity, mean reward, factors, neighbours. Build-time; reproducible.
 
-One seed, and each part by one thread: the same rows give the same bytes. Arrays in, arrays out; no settings, no files.
+One seed, and no sum that several threads add to: the same rows give the same bytes. Arrays in, arrays out; no files.
 """
 
 import importlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,6 +22,7 @@ CONFIDENCE = 10.0
 RIDGE = 50.0
 NEIGHBOURS = 200
 SHRINK = 10.0  # joint viewers that a pair's closeness is shrunk by
+THREADS = 2  # of the factors: each row is solved by one, so that their number is not in the result
 _ROWS = 512  # of videos whose neighbours are looked for at once
 _LEAST, _MOST = 1.0, 10_000.0  # rows that the prior of a mean reward may weigh
 
@@ -65,7 +67,8 @@ def build(
 
 
 def warm() -> None:
-    """Import what `build` needs, ahead of it."""
+    """Import what `build` needs, ahead of it, in a process that has nothing else to do."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits takes no time from the rest of a build
     for name in ("scipy.sparse", "threadpoolctl", "implicit.cpu.als"):
         importlib.import_module(name)
 
@@ -125,7 +128,7 @@ def als(log: Interactions, n_users: int, n_videos: int, *, seed: int = 0) -> Sin
             regularization=RIDGE,
             alpha=CONFIDENCE,
             random_state=seed,
-            num_threads=1,
+            num_threads=THREADS,
         )
         model.fit(seen, show_progress=False)
     factors: Singles = np.ascontiguousarray(model.item_factors, np.float32)
@@ -144,11 +147,12 @@ def neighbours(
     seen = _seen(user, video, n_users, n_videos)
     root = np.sqrt(np.asarray(seen.sum(axis=0), np.float64).ravel())
     k = min(k, n_videos)
+    viewers = seen.T.tocsr()
     index = np.empty((n_videos, k), np.int32)
     value = np.zeros((n_videos, k), np.float32)
     left, holders = np.zeros(n_videos), np.zeros(n_videos)
     for first in range(0, n_videos, _ROWS):
-        joint = (seen[:, first : first + _ROWS].T @ seen).tocoo()
+        joint = (viewers[first : first + _ROWS] @ seen).tocoo()
         one, other = joint.row.astype(np.int64), joint.col.astype(np.int64)
         closeness = (joint.data / (root[one + first] * root[other] + SHRINK)).astype(np.float32)
         apart = one + first != other  # nobody is their own neighbour
@@ -203,7 +207,9 @@ def newest(user: Indices, video: Indices, most: int) -> tuple[Indices, Indices]:
 
 def _places(group: Ints | Indices) -> Ints:
     """How many rows of the same group stand before each; groups are ascending."""
-    places: Ints = np.arange(len(group)) - np.searchsorted(group, group)
+    first = np.ones(len(group), np.bool_)
+    first[1:] = group[1:] != group[:-1]
+    places: Ints = np.arange(len(group)) - np.flatnonzero(first)[np.cumsum(first) - 1]
     return places
 
 
