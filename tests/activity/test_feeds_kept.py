@@ -118,6 +118,18 @@ def test_a_record_is_small_however_long_the_scroll() -> None:
     assert sizes["longest"] < 64_000, sizes
 
 
+@pytest.mark.parametrize("count", [feeds_kept.FEW, feeds_kept.FEW + 1])
+def test_few_ids_stay_as_they_are_and_more_are_those_that_the_snapshot_has(count: int) -> None:
+    ranker = prepare(random_snapshot(60_000, 100, 500, seed=1), initial_policy(), CLASSIC)
+    known = np.random.default_rng(4).choice(ranker.snapshot.videos.id, count - 1, replace=False)
+    out = served(ranker, big_request(np.append(known, 10**12)), 77, [])
+    record = feeds_kept.decode(encoded(out))
+    assert replay(record, ranker).identical
+    few = count <= feeds_kept.FEW
+    assert record.request.excluded_ids.tolist() == sorted([*known.tolist(), *([10**12] if few else [])])
+    assert len(encoded(out)) < 2_100
+
+
 # ---------------------------------------------------------------- in the store
 
 

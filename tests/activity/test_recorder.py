@@ -357,3 +357,24 @@ async def test_properties_are_the_activity_itself(committing: Recorder, database
     await committing.report([like])
     properties: Mapping[str, Any] = json.loads(database.rows()[0]["properties"])
     assert properties == json.loads(codec.encode(like))
+
+
+async def test_what_comes_while_a_lot_is_stored_is_stored_though_nothing_comes_after_it(
+    recorder: Recorder, redis: Redis
+) -> None:
+    script = recorder._served_script
+    late = iter([feed(n, feed_id=f"{n:032x}") for n in range(1, 4)])
+
+    async def bring_another(**call: Any) -> Any:
+        if (another := next(late, None)) is not None:
+            recorder.served(another)
+        return await script(**call)
+
+    recorder._served_script = bring_another  # type: ignore[assignment]
+    await recorder.start()
+    recorder.served(feed(0))
+    async with asyncio.timeout(60):
+        while recorder.recorded_feeds < 4:  # noqa: ASYNC110 - the recorder tells nobody
+            await asyncio.sleep(0.01)
+    assert [await redis.llen(f"user_activity:{n}") for n in range(4)] == [4] * 4
+    await recorder.stop()
