@@ -72,7 +72,7 @@ class Outbox:
     def __init__(self, *, capacity: int, origin_bytes: int = ORIGIN_BYTES) -> None:
         self._capacity = capacity
         self._origin_bytes = origin_bytes
-        self._held = 0
+        self.held = 0  # the weight of all that are pending
         self.unexplained = 0  # feeds that had to go without a record
         self._waiting: deque[ServedFeed] = deque()
         self._pending: dict[int, list[ServedFeed]] = {}  # by user, oldest first: waiting, or being stored
@@ -82,10 +82,11 @@ class Outbox:
 
     def put(self, feed: ServedFeed) -> ServedFeed | None:
         """Append. → the oldest waiting feed, where it had to go for this one: the newest matter most to a session."""
-        if self._held + feed.weight > self._origin_bytes:
+        weight = feed.weight
+        if self.held + weight > self._origin_bytes:
             self.unexplained += 1
-            feed = replace(feed, origin=None)
-        self._held += feed.weight
+            feed, weight = replace(feed, origin=None), 0
+        self.held += weight
         lost = None
         if len(self._waiting) >= self._capacity:
             lost = self._waiting.popleft()
@@ -101,7 +102,7 @@ class Outbox:
     def done(self, feeds: Sequence[ServedFeed]) -> None:
         """These are stored, or lost for good."""
         for feed in feeds:
-            self._held -= feed.weight
+            self.held -= feed.weight
             pending = self._pending[feed.user_id]
             if pending[0] is feed:  # nearly always
                 del pending[0]

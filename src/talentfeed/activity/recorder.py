@@ -163,7 +163,7 @@ class Recorder:
     async def _store(self, feeds: Sequence[ServedFeed]) -> bool:
         """Until it is done: the number of the drain makes a repeat harmless. → whether they are stored, not lost."""
         self._drains += 1
-        if sum(feed.weight for feed in feeds) > LONG:
+        if self._outbox.held > LONG and sum(feed.weight for feed in feeds) > LONG:
             names, args = await asyncio.to_thread(self._drain_of, self._drains, feeds)
         else:
             names, args = self._drain_of(self._drains, feeds)
