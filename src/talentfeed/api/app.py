@@ -43,7 +43,11 @@ class Application(FastAPI):
         """They are answered from now on, and OpenAPI's document tells of them."""
         self._told += calls
         for call in calls:
-            self.add_api_route(call.path, call.handler, methods=[call.method], include_in_schema=False)
+            self.answer(call, [call.method])
+
+    def answer(self, call: Call, methods: list[str]) -> None:
+        """Its handler answers these methods on its path. What it returns is an answer already, no model's value."""
+        self.add_api_route(call.path, call.handler, methods=methods, response_model=None, include_in_schema=False)
 
     def openapi(self) -> dict[str, Any]:
         """The document, made when it is first asked for: its models take longer to import than the door does."""
@@ -115,7 +119,7 @@ def create_app(service: Service, siblings: Siblings | None = None) -> Applicatio
         if isinstance(route, APIRoute) and route.endpoint in [call.handler for call in often]:
             app.shorten(route, route.endpoint)
     for call in probes:
-        app.add_api_route(call.path, call.handler, methods=["HEAD"], include_in_schema=False)
+        app.answer(call, ["HEAD"])
     app.add_api_route("/docs", docs.page, methods=["GET", "HEAD"], include_in_schema=False)
     return app
 

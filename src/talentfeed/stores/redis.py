@@ -5,11 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import redis
 from hiredis import pack_command
 from redis.asyncio import Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
+from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError as LostError
 
 from talentfeed.stores.lines import Address, ClientLine, DirectLine
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 SOCKET_TIMEOUT = 1.0
 CONNECT_TIMEOUT = 1.0
 PROTOCOL = 2  # RESP3 changes the shape of some answers
+DRIVER = DriverInfo("redis-py", redis.__version__)  # else each client looks for it among all that is installed
 
 _serializer = HiredisRespSerializer()  # looks at each word by itself, as it may be of any type
 _server: "FakeServer | None" = None
@@ -77,6 +80,7 @@ def open_redis(
         socket_connect_timeout=CONNECT_TIMEOUT,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
+        driver_info=DRIVER,
         **tls,
     )
     kind: type[Connection] = _TlsConnection if tls else _PlainConnection
