@@ -23,7 +23,8 @@ examples:
 A MariaDB with the demo's data and a Redis are started on loopback in a temporary folder and ended again. A start is
 timed from starting the process to the first feed of 24 items, with a snapshot and compiled files there, as `make setup`
 leaves them; of several runs the median. Memory is PSS, parent and workers together, also after each worker served
-feeds, all was flushed, and another snapshot was taken. A build is `talentfeed build`, process and all.
+feeds, all was flushed, and another snapshot was taken. A build is `talentfeed build`, process and all; the first writes
+its statements, which those after it follow, and is a figure of its own.
 """
 WORKERS = 4
 FEEDS = 400
@@ -40,7 +41,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--scale", type=float, default=1.0, help="1 is today's size (default)")
-    parser.add_argument("--runs", type=int, default=5, help="starts of each kind, and builds (default 5)")
+    parser.add_argument("--runs", type=int, default=5, help="starts of each kind, and builds but the first (default 5)")
     chosen = parser.parse_args()
     progress = Console(stderr=True)
 
@@ -58,8 +59,8 @@ def main() -> None:
 def measure(place: Path, environment: dict[str, str], *, runs: int, said: Callable[[str], None]) -> None:
     """All of it, with the servers running."""
     builds = []
-    for number in range(runs):
-        said(f"build {number + 1} of {runs}")
+    for number in range(1 + runs):
+        said(f"build {number} of {runs}" if number else "the first build")
         begun = time.perf_counter()
         service.run(place, environment, "build")
         builds.append(time.perf_counter() - begun)
@@ -73,7 +74,8 @@ def measure(place: Path, environment: dict[str, str], *, runs: int, said: Callab
     _show(starts, builds, memory)
     report = {
         "start_s": round(statistics.median(starts[1]), 3),
-        "build_s": round(statistics.median(builds), 3),
+        "build_s": round(statistics.median(builds[1:]), 3),
+        "first_build_s": round(builds[0], 3),
         "pss_mb_4_workers": round(memory["after a reload"], 1),
     }
     print(json.dumps(report, separators=(",", ":")))
@@ -155,7 +157,8 @@ def _show(starts: dict[int, list[float]], builds: list[float], memory: dict[str,
 
     seconds("first feed, one worker", starts[1], AIMS["start"], f"{OLD['start']} s")
     seconds(f"a feed of each of {WORKERS} workers", starts[WORKERS], AIMS["start4"])
-    seconds("talentfeed build", builds, AIMS["build"])
+    seconds("talentfeed build", builds[1:], AIMS["build"])
+    table.add_row("the first one", "", "", f"{builds[0]:.2f} s", "", "")
     for name, value in memory.items():
         total = not name.startswith("snapshot")
         aims = ("", "") if not total else (f"{OLD['memory']:,.0f} MB", f"≤ {AIMS['memory']:g} MB")
