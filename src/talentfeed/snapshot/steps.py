@@ -26,7 +26,10 @@ def functions(desk: Desk) -> None:
 
 
 def seen(desk: Desk) -> Stored:
-    """What was shown to whom. Needs `places` (city, country, place) of the spellings, and `blacklist` (line, url)."""
+    """What was shown to whom; items, events and views as stored, each with `fate`.
+
+    Needs `places` (city, country, place) of the spellings, and `blacklist` (line, url).
+    """
     people = items.users(desk)
     owners = items.owners(desk, people)
     videos, flows = items.videos(desk, owners), items.flows(desk, owners)
@@ -36,34 +39,39 @@ def seen(desk: Desk) -> Stored:
     desk.result("users", people)
     desk.result("servable", kept(videos).select("id"))
     desk.result("exposures", exposures)
-    return {"videos_": videos, "flows_": flows, "events": events, "views_": views, "exposures": exposures}
+    return {
+        "judged_videos": videos,
+        "judged_flows": flows,
+        "events": events,
+        "judged_views": views,
+        "exposures": exposures,
+    }
 
 
-def frames(desk: Desk) -> Stored:
+def frames(desk: Desk) -> None:
     """The rest but for interactions: they need the watermark, the newest time in the input."""
-    people, videos, flows = desk["people"], desk["videos_"], desk["flows_"]
+    people, videos, flows = desk["people"], desk["judged_videos"], desk["judged_flows"]
+    views = desk["judged_views"]
     connections = facts.connections(desk, people)
     exhibited = facts.exhibitions(desk, videos)
-    profiles = items.profiles(desk, people)
     _newest(
         desk,
         desk["everyone"].created_at,
         videos.created_at,
         flows.created_at,
-        *(table["at"] for table in (desk["events"], connections, desk["views_"])),
+        *(table["at"] for table in (desk["events"], connections, views)),
     )
     desk.result("idle", items.idle_lines(desk["blacklist"], videos, flows))
     served = kept(videos)
-    for table, name in ((desk["views_"], "views"), (exhibited, "exhibited_count")):
+    for table, name in ((views, "views"), (exhibited, "exhibited_count")):
         counted = kept(table).group_by(video_id=table.item_id).aggregate(**{name: kept(table).count()})
         served = served.left_join(counted, served.id == counted.video_id).drop("video_id")
         served = served.mutate(**{name: served[name].fill_null(0)})
     served = desk.keep("videos", served.drop("owner_id", "owner_fate", "status", "deleted"))
     desk.result("videos", served.drop(*KINDS))
     desk.result("flows", kept(flows).drop("owner_id", "owner_fate", "status", "deleted"))
-    desk.result("profiles", profiles)
+    desk.result("profiles", items.profiles(desk, people))
     desk.result("connections", facts.both_ways(connections).select("user_id", "connected_user_id"))
-    return {"kept_profiles": profiles}
 
 
 def _newest(desk: Desk, *times: ir.FloatingColumn) -> None:
