@@ -41,7 +41,7 @@ class ServedItem:
         self.told = f',{told},"pool":"\n'  # what a view of it says, up to the pool that it was drawn from, as a line
 
 
-class ServedFeed(msgspec.Struct, frozen=True, kw_only=True):
+class ServedFeed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A feed that went out. `items`, `pools` and `probabilities` are of one length: a place of the feed each."""
 
     user_id: int

@@ -6,7 +6,6 @@ Written by hand over msgspec because this is every request's path and the forms 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -32,8 +31,7 @@ _BOM = b"\xef\xbb\xbf"
 _decode = msgspec.json.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class FeedQuery:
+class FeedQuery(msgspec.Struct, frozen=True, gc=False):
     """A feed request, read."""
 
     user_id: int
