@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 PATIENCE = 1.0  # seconds; who does not answer within them is left out, as a worker that is being replaced
-_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (.*)$")
 
 
 class Siblings:
@@ -65,19 +63,21 @@ def merged(texts: Mapping[str, bytes]) -> bytes:
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
     for worker, text in sorted(texts.items()):
-        family = ""
+        head, own = heads.setdefault("", []), samples.setdefault("", [])
+        of = f'{{worker="{worker}"'
         for line in text.decode().splitlines():
-            if line.startswith("# HELP "):
-                family = line.split(" ", 3)[2]
-                heads.setdefault(family, [])
             if line.startswith("#"):
-                if line not in heads.setdefault(family, []):
-                    heads[family].append(line)
+                if line.startswith("# HELP "):
+                    family = line.split(" ", 3)[2]
+                    head, own = heads.setdefault(family, []), samples.setdefault(family, [])
+                if line not in head:
+                    head.append(line)
                 continue
-            sample = _SAMPLE.match(line)
-            if sample is not None:
-                name, labels, value = sample.groups()
-                of = f'worker="{worker}"' if not labels else f'worker="{worker}",{labels}'
-                samples.setdefault(family, []).append(f"{name}{{{of}}} {value}")
-    lines = [line for family, head in heads.items() for line in (*head, *samples.get(family, ()))]
+            name, _, value = line.rpartition(" ")
+            if name.endswith("}"):
+                name, _, labels = name.partition("{")
+                own.append(f"{name}{of},{labels} {value}")
+            elif name:
+                own.append(f"{name}{of}}} {value}")
+    lines = [line for family, head in heads.items() for line in (*head, *samples[family])]
     return "".join(f"{line}\n" for line in lines).encode()
