@@ -37,8 +37,9 @@ EXPORT int64_t talentfeed_misfit(const Catalogue *c, const Request *q) {
 
 /* All of a score but what the width gives. */
 INLINE double mean_of(const Board *b, const Fixed *f, const Video *v, const Request *q, double *z, uint64_t noise) {
-    const Four *linear = (const Four *)b->linear, *at = (const Four *)z;
-    double value = f->base + sum_of(linear[0] * at[0] + linear[1] * at[1]);
+    const Four *linear = (const Four *)b->linear;
+    Four low = {z[0], z[1], z[2], z[3]}, high = {z[4], z[5], z[6], z[7]};
+    double value = f->base + sum_of(linear[0] * low + linear[1] * high);
     if (q->now - v->dated < NEW_SECONDS) value += b->fresh;
     value += b->recency * recency_of(v, q);
     if (b->noise != 0.0) value += b->noise * uniform(noise, v->counter);
@@ -46,10 +47,10 @@ INLINE double mean_of(const Board *b, const Fixed *f, const Video *v, const Requ
 }
 
 INLINE double width_of(const Board *b, const Fixed *f, double *z) {
-    const Four *matrix = (const Four *)b->matrix, *cross = (const Four *)f->cross, *at = (const Four *)z;
-    Four low = cross[0], high = cross[1];
+    const Four *matrix = (const Four *)b->matrix, *cross = (const Four *)f->cross;
+    Four low = cross[0], high = cross[1], first = {z[0], z[1], z[2], z[3]}, last = {z[4], z[5], z[6], z[7]};
     for (int k = 0; k < N_MOVING; k++) low += matrix[2 * k] * z[k], high += matrix[2 * k + 1] * z[k];
-    double width = f->width + sum_of(low * at[0] + high * at[1]);
+    double width = f->width + sum_of(low * first + high * last);
     if (width < 0.0) width = 0.0;
     return b->beta_variance * width + b->alpha * sqrt(width);
 }
