@@ -11,7 +11,7 @@ from benchmarks import catalogue
 from benchmarks.requests import Asked, asked
 
 from talentfeed.activity.outbox import ServedFeed
-from talentfeed.api.shaping import ServedItems
+from talentfeed.api.shaping import Shelf
 from talentfeed.contracts import Ints, Slate, Snapshot
 from talentfeed.ranking import feed, viewer
 from talentfeed.ranking.feed import Ranker
@@ -31,7 +31,7 @@ class Kitchen:
     ranker: Ranker
     slates: list[tuple[Asked, Slate]]
     first: int = field(default_factory=lambda: uuid.uuid4().int >> 2)  # of the feeds' ids
-    items: ServedItems = field(default_factory=ServedItems)
+    shelf: Shelf = field(default_factory=Shelf)
 
     def one(self, number: int) -> ServedFeed:
         """The feed with this number; no other kitchen's has its id."""
@@ -42,7 +42,7 @@ class Kitchen:
             feed_id=f"{self.first + number:032x}",
             session_id="1795288962843",
             at=time.time(),
-            items=self.items(self.ranker.snapshot, slate.slots),
+            items=[one.served for one in self.shelf(self.ranker.snapshot, slate.slots)],
             pools=[slot.pool for slot in slate.slots],
             probabilities=[slot.probability for slot in slate.slots],
             origin=Origin(ranker=self.ranker, events=(), request=page.request, now=page.now),

@@ -17,7 +17,7 @@ from talentfeed.api.metrics import Metrics
 from talentfeed.api.plain import Ready
 from talentfeed.api.problems import unavailable
 from talentfeed.api.service import Service
-from talentfeed.api.shaping import Bodies, Creators, ServedItems, shape
+from talentfeed.api.shaping import Creators, Shelf, shape
 from talentfeed.contracts import (
     CREATOR_WINDOW,
     FeedRequest,
@@ -43,7 +43,7 @@ def feed_endpoint(
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """The handler of one feed. Raises PatternError now if the configured pattern leaves this feed without a slot."""
     pattern = ranking.pattern_for(endpoint, ranking.parse_pattern(service.settings.feed_pattern))
-    served_items, bodies, creators = ServedItems(), Bodies(), Creators()
+    shelf, creators = Shelf(), Creators()
 
     async def serve_feed(request: Request) -> Response:
         query = feed_query(await read_object(request), sized=endpoint != "total")
@@ -61,6 +61,7 @@ def feed_endpoint(
         known = clock()
         slate = ranking.rank(serving.ranker, viewer, page, now=now, seed=int(feed_id, 16))
         ranked = clock()
+        found = shelf(snapshot, slate.slots)
 
         def record() -> ServedFeed:
             return ServedFeed(
@@ -69,16 +70,16 @@ def feed_endpoint(
                 feed_id=feed_id,
                 session_id=session.session_id,
                 at=time.time(),  # when it happened, also where the catalogue is served as on another day
-                items=served_items(snapshot, slate.slots),
-                pools=[slot.pool for slot in slate.slots],
-                probabilities=[slot.probability for slot in slate.slots],
+                items=[one[2] for one in found],
+                pools=[slot[2] for slot in slate.slots],
+                probabilities=[slot[4] for slot in slate.slots],
                 origin=Origin(ranker=serving.ranker, events=session.events, request=page, now=now),
                 viewer=viewer,
             )
 
         _record(service, metrics, feed_id, record)
         recorded = clock()
-        text = shape(snapshot, slate, session, bodies, endpoint=endpoint, feed_id=feed_id)
+        text = shape(snapshot, slate, session, found, endpoint=endpoint, feed_id=feed_id)
         metrics.stages(asked, answered, known, ranked, recorded, clock())
         metrics.feed_seconds[endpoint].observe(ranked - answered)
         metrics.feed(slate, endpoint=endpoint, size=query.size, snapshot=snapshot, now=now)

@@ -1,7 +1,7 @@
 """From a slate to bytes. What does not change of an item is looked up once a snapshot, and at hand from then on."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -10,27 +10,33 @@ from talentfeed.activity.sessions import Session
 from talentfeed.contracts import CREATOR_WINDOW, Flows, Kind, Pool, Slate, Slot, Snapshot, Videos
 from talentfeed.ranking.viewer import last_creators
 
-T = TypeVar("T")
 Item = tuple[Kind, int] | int  # of a session, or of a client's list
 
 REMEMBERED = 10_000  # items of a kind that are at hand
 _BEFORE = CREATOR_WINDOW - 1
 _IDS_NAME = {"total": b"mix_ids", "discover": b"resume_ids", "flow": b"challenge_ids"}
-_HEAD = {endpoint: b'{"statusCode":200,"body":{"' + name + b'":["' for endpoint, name in _IDS_NAME.items()}
+_HEAD = {endpoint: b'{"statusCode":200,"body":{"' + name + b'":' for endpoint, name in _IDS_NAME.items()}
 _TAIL = {id(pool): f',"pool":"{pool.value}"}},'.encode() for pool in Pool}  # an enum's own hash is Python code
 _encode = msgspec.json.encode
 
 
-class Shelf(Generic[T]):
-    """Something of each item that a snapshot's slates place."""
+class Shelved(NamedTuple):
+    """An item that slates place."""
 
-    def __init__(self, make: Callable[[Snapshot, Slot], T]) -> None:
-        self._make = make
+    id: bytes
+    body: memoryview  # its JSON object but for the brace that closes it
+    served: ServedItem  # as it is recorded
+
+
+class Shelf:
+    """The items of a snapshot that its slates place."""
+
+    def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
-        self._videos: dict[int, T] = {}
-        self._flows: dict[int, T] = {}
+        self._videos: dict[int, Shelved] = {}
+        self._flows: dict[int, Shelved] = {}
 
-    def __call__(self, snapshot: Snapshot, slots: Sequence[Slot]) -> list[T]:
+    def __call__(self, snapshot: Snapshot, slots: Sequence[Slot]) -> list[Shelved]:
         """One a slot, in order."""
         if snapshot is not self._snapshot:
             self._snapshot, self._videos, self._flows = snapshot, {}, {}
@@ -41,28 +47,14 @@ class Shelf(Generic[T]):
         except KeyError:
             return [self._one(snapshot, slot) for slot in slots]
 
-    def _one(self, snapshot: Snapshot, slot: Slot) -> T:
+    def _one(self, snapshot: Snapshot, slot: Slot) -> Shelved:
         known = self._videos if slot.kind is Kind.VIDEO else self._flows
         found = known.get(slot.index)
         if found is None:
             if len(known) >= REMEMBERED:
                 known.clear()
-            found = known[slot.index] = self._make(snapshot, slot)
+            found = known[slot.index] = _shelved(snapshot, slot)
         return found
-
-
-class ServedItems(Shelf[ServedItem]):
-    """What went out, as it is recorded."""
-
-    def __init__(self) -> None:
-        super().__init__(_served)
-
-
-class Bodies(Shelf[tuple[bytes, memoryview]]):
-    """An item's id, and its JSON object but for the brace that closes it."""
-
-    def __init__(self) -> None:
-        super().__init__(_body)
 
 
 class Creators:
@@ -85,8 +77,13 @@ class Creators:
             return [known[item] for item in last]
 
 
-def shape(snapshot: Snapshot, slate: Slate, session: Session, bodies: Bodies, *, endpoint: str, feed_id: str) -> bytes:
-    """The response's bytes: the items' encoded bodies joined, each with its pool, and the feed's own fields beside."""
+def shape(
+    snapshot: Snapshot, slate: Slate, session: Session, found: Sequence[Shelved], *, endpoint: str, feed_id: str
+) -> bytes:
+    """The response's bytes: the items' encoded bodies joined, each with its pool, and the feed's own fields beside.
+
+    found: what the shelf has of the slate's slots.
+    """
     slots = slate.slots
     beside: dict[str, Any] = {
         "feed_id": feed_id,
@@ -101,30 +98,20 @@ def shape(snapshot: Snapshot, slate: Slate, session: Session, bodies: Bodies, *,
     }
     if session.degraded:
         beside["degraded"] = True
-    found = bodies(snapshot, slots)
-    parts: list[bytes | memoryview] = [_HEAD[endpoint], b'","'.join([item_id for item_id, _ in found]), b'"],"items":[']
-    for (_, body), slot in zip(found, slots, strict=True):
-        parts += (body, _TAIL[id(slot[2])])
-    if found:
-        parts[-1] = parts[-1][:-1]  # no comma after the last
-    else:
-        parts[0] = parts[0][:-1]  # nor a quote where there is no id
-        parts[2] = b'],"items":['
-    parts += (b"],", _encode(beside)[1:], b"}")
-    return b"".join(parts)
+    ids = b'","'.join([one[0] for one in found])
+    head = (_HEAD[endpoint], b'["', ids, b'"]', b',"items":[') if found else (_HEAD[endpoint], b'[],"items":[')
+    items: list[bytes | memoryview] = [b""] * (2 * len(slots))  # filled column by column, which takes half the time
+    items[::2] = [one[1] for one in found]
+    items[1::2] = [_TAIL[id(slot[2])] for slot in slots]
+    if items:
+        items[-1] = items[-1][:-1]  # no comma after the last
+    return b"".join((*head, *items, b"],", _encode(beside)[1:], b"}"))
 
 
-def _served(snapshot: Snapshot, slot: Slot) -> ServedItem:
-    catalogue = _catalogue(snapshot, slot)
-    begin, end = catalogue.url_start[slot.index : slot.index + 2].tolist()
-    return ServedItem(slot.kind, int(catalogue.id[slot.index]), catalogue.url[begin:end].tobytes().decode())
-
-
-def _body(snapshot: Snapshot, slot: Slot) -> tuple[bytes, memoryview]:
-    catalogue = _catalogue(snapshot, slot)
+def _shelved(snapshot: Snapshot, slot: Slot) -> Shelved:
+    catalogue: Videos | Flows = snapshot.videos if slot.kind is Kind.VIDEO else snapshot.flows
+    number = catalogue.id.item(slot.index)
     begin, end = catalogue.json_start[slot.index : slot.index + 2].tolist()
-    return b"%d" % catalogue.id.item(slot.index), catalogue.json.data[begin : end - 1]
-
-
-def _catalogue(snapshot: Snapshot, slot: Slot) -> Videos | Flows:
-    return snapshot.videos if slot.kind is Kind.VIDEO else snapshot.flows
+    from_, to = catalogue.url_start[slot.index : slot.index + 2].tolist()
+    url = catalogue.url[from_:to].tobytes().decode()
+    return Shelved(b"%d" % number, catalogue.json.data[begin : end - 1], ServedItem(slot.kind, number, url))
