@@ -7,7 +7,7 @@ Times are float64 seconds since 1970-01-01 UTC. Ids are the platform's, int64. I
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -260,11 +260,11 @@ class Policy:
     counts: Counts | None = None  # what came of each video since this policy's line began
 
 
-class Slot(NamedTuple):
+class Slot(Struct, frozen=True, gc=False):
     """One chosen item and why."""
 
     kind: Kind
-    index: int  # type: ignore[assignment]  # row in videos or flows; not the method of a tuple
+    index: int  # row in videos or flows
     pool: Pool  # the pool it was drawn from
     planned: Pool  # the pool the pattern names for this place; differs from `pool` where that had nothing admissible
     probability: float  # of this choice, given the noise and the slots before it

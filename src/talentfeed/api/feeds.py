@@ -71,8 +71,8 @@ def feed_endpoint(
                 session_id=session.session_id,
                 at=time.time(),  # when it happened, also where the catalogue is served as on another day
                 items=[one[2] for one in found],
-                pools=[slot[2] for slot in slate.slots],
-                probabilities=[slot[4] for slot in slate.slots],
+                pools=[slot.pool for slot in slate.slots],
+                probabilities=[slot.probability for slot in slate.slots],
                 origin=Origin(ranker=serving.ranker, events=session.events, request=page, now=now),
                 viewer=viewer,
             )

@@ -87,11 +87,12 @@ class Metrics:
     def feed(self, slate: Slate, *, endpoint: str, size: int, snapshot: Snapshot, now: float) -> None:
         """One feed has been ranked, as of `now`."""
         items = self._items
-        for _, _, pool, planned, _, explored, _ in slate.slots:
+        for slot in slate.slots:
+            pool = slot.pool
             items[id(pool)].value += 1.0
-            if pool is not planned:
-                self._fallbacks(planned.value, pool.value).inc()
-            if explored:
+            if pool is not slot.planned:
+                self._fallbacks(slot.planned.value, pool.value).inc()
+            if slot.explored:
                 self._explored.value += 1.0
         for rule in slate.gave_way:
             self._gave_way[rule].inc()

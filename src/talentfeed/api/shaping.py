@@ -42,8 +42,7 @@ class Shelf:
             self._snapshot, self._videos, self._flows = snapshot, {}, {}
         videos, flows, video = self._videos, self._flows, Kind.VIDEO
         try:
-            # by place: to take all of a slot apart for two of its parts takes longer than all the rest
-            return [videos[slot[1]] if slot[0] is video else flows[slot[1]] for slot in slots]
+            return [videos[slot.index] if slot.kind is video else flows[slot.index] for slot in slots]
         except KeyError:
             return [self._one(snapshot, slot) for slot in slots]
 
@@ -92,7 +91,7 @@ def shape(
         "fallbacks": [
             {"slot": place, "planned": slot.planned.value, "pool": slot.pool.value}
             for place, slot in enumerate(slots)
-            if slot[2] is not slot[3]
+            if slot.pool is not slot.planned
         ],
         "snapshot": snapshot.manifest.version,
     }
@@ -102,7 +101,7 @@ def shape(
     head = (_HEAD[endpoint], b'["', ids, b'"]', b',"items":[') if found else (_HEAD[endpoint], b'[],"items":[')
     items: list[bytes | memoryview] = [b""] * (2 * len(slots))  # filled column by column, which takes half the time
     items[::2] = [one[1] for one in found]
-    items[1::2] = [_TAIL[id(slot[2])] for slot in slots]
+    items[1::2] = [_TAIL[id(slot.pool)] for slot in slots]
     if items:
         items[-1] = items[-1][:-1]  # no comma after the last
     return b"".join((*head, *items, b"],", _encode(beside)[1:], b"}"))

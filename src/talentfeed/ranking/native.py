@@ -62,7 +62,14 @@ SLOT = np.dtype(
         ("probability", np.float64),
     ]
 )
-slots_in = struct.Struct("=5i4xd").iter_unpack  # (kind, row, pool, explored, gave_way, probability) each
+
+
+@cache
+def slots_in(n: int) -> struct.Struct:
+    """Of so many slots in a row: kind, row, pool, explored, gave_way, probability each."""
+    return struct.Struct("=" + "5i4xd" * n)
+
+
 SCORED = np.dtype([("score", np.float64), ("row", np.int32), ("tier", np.int32)])
 
 _P, _I, _D, _U = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64
