@@ -23,10 +23,6 @@ def main() -> None:
 
 
 def _serve(workers: int | None) -> None:
-    from talentfeed.commands.sparing import spare_documentation, spare_methods
-
-    spare_documentation()
-    spare_methods()
     from talentfeed.commands import serving, starting
 
     starting.to_its_end(lambda: serving.begin(workers=workers))

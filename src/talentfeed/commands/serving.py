@@ -22,7 +22,6 @@ from talentfeed import console, embedded
 from talentfeed import settings as settings_module
 from talentfeed.building import KEPT_SNAPSHOTS, open_exchange
 from talentfeed.commands.beside import beside, flush_beside
-from talentfeed.commands.sparing import uvicorn_without_its_command
 from talentfeed.commands.starting import start
 from talentfeed.errors import SettingsError, TalentFeedError
 from talentfeed.settings import Settings
@@ -236,8 +235,6 @@ def _all_shared(settings: Settings) -> Sequence[str]:
 
 
 def _import(names: Sequence[str]) -> None:
-    with uvicorn_without_its_command():
-        importlib.import_module("uvicorn")
     for name in names:
         importlib.import_module(name)
 
