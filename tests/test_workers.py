@@ -22,7 +22,7 @@ from tests.test_commands import Place, stop
 BUILDS = ("ibis", "duckdb", "pyarrow", "pandas", "sqlglot", "connectorx", "adbc_driver_manager", "adbc_driver_sqlite")
 # what the first feeds do without; each took a hundredth of a start, or more
 SPARED = {
-    *("click", "numpy.ma", "pydantic.v1", "rich", "typer"),
+    *("numpy.ma", "pydantic.v1", "rich", "typer"),
     *("talentfeed.api.documented", "talentfeed.cli", "talentfeed.comparing", "talentfeed.learning.learner"),
     *("talentfeed.evaluation.slates", "talentfeed.ranking.explain"),
 }
