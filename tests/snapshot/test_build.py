@@ -271,6 +271,8 @@ def test_what_of_our_own_log_is_no_json_is_counted(make: Callable[..., Report]) 
         ("app", '{"source": "cl'),
         ("app", '{"source": "client", "event_type": "like", "value": NaN}'),
         ("app", '{"source": "feed"}'),
+        ("app", '{"event_type":"feed_request","source":"feed"}'),
+        ("app", '{"event_type":"video_view","source":"feed","vid'),
         ("app", ""),
         ("app", None),
         ("theirs", "no JSON, and none of ours"),
@@ -281,7 +283,7 @@ def test_what_of_our_own_log_is_no_json_is_counted(make: Callable[..., Report]) 
         for i, (log_name, properties) in enumerate(stored)
     ]  # fmt: skip
     report = make(tables)
-    assert report.skipped == {"activity_log.bad_json": 3}
+    assert report.skipped == {"activity_log.bad_json": 4}
     assert report.counts["interactions"] == 3
 
 
