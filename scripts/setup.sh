@@ -68,10 +68,10 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
     # The same version may be here twice: the distribution's is compiled with profiles, one compiled by hand mostly is
     # not, and takes up to twice the time for everything. Another is taken where it is a good deal faster.
     version=$($python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
-    least=$(pace_of "$python")
+    least=$(pace_of "$python") || least=0 # then it stays
     for candidate in "/usr/bin/$version" "/usr/local/bin/$version"; do
-        [ -x "$candidate" ] && $candidate -c 'import ensurepip' 2>/dev/null || continue
-        pace=$(pace_of "$candidate")
+        [ -x "$candidate" ] && $candidate -c 'import ensurepip, sqlite3, ssl' 2>/dev/null || continue
+        pace=$(pace_of "$candidate") || continue
         if [ $((pace * 5)) -lt $((least * 4)) ]; then
             echo "Taking $candidate: a fixed computation takes it $pace µs, and $python $least µs" >&2
             python=$candidate least=$pace

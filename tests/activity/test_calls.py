@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -14,12 +15,13 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from tests.activity.parts import feed
 from tests.contracts.backends import Backend, RedisServer, strings
+from tests.contracts.certificates import make_certificates
 
 from talentfeed.activity import answers
 from talentfeed.activity.calls import LineScript
 from talentfeed.activity.outbox import Outbox
 from talentfeed.activity.recorder import Recorder
-from talentfeed.stores.redis import line_of
+from talentfeed.stores.redis import line_of, open_redis
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +111,41 @@ async def test_a_frozen_redis_is_given_up_in_time_and_called_again_on_another_co
     patient = LineScript(script._line, COUNT, timeout=30.0)
     assert (await patient(keys=["n"], args=[0, "after"]))[1] == b"after", "not an answer to a call before"
     await script._line.close()
+
+
+async def test_the_time_that_connecting_takes_is_no_answers(tmp_path: Path) -> None:
+    """Through a proxy that holds every piece for 0.12 s: TLS alone takes twice that, and the answer as long again."""
+    make_certificates(tmp_path)
+    server = RedisServer(tmp_path)
+    server.start_tls(tmp_path)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await reader.read(65_536):
+                await asyncio.sleep(0.12)
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            there = await asyncio.open_connection("127.0.0.1", server.tls_port)
+            await asyncio.gather(relay(reader, there[1]), relay(there[0], writer))
+
+    try:
+        async with await asyncio.start_server(proxy, "127.0.0.1", 0) as slow:
+            dial = slow.sockets[0].getsockname()[:2]
+            client = open_redis(host="localhost", scheme="tls", ssl_ca=tmp_path / "ca.crt", dial=dial)
+            script = LineScript(line_of(client), COUNT, timeout=0.4)
+            async with asyncio.timeout(60):
+                while True:
+                    with contextlib.suppress(RedisError, OSError):  # a machine that stands still for a while
+                        assert (await script(keys=["far"], args=[1, "x"]))[1] == b"x"
+                        break
+            await script._line.close()
+            await client.aclose()
+    finally:
+        server.kill()
 
 
 def test_an_answer_that_lay_there_while_the_loop_was_busy_is_not_late(redis_server: RedisServer) -> None:

@@ -23,6 +23,7 @@ from talentfeed.demo.generate import generate
 from talentfeed.snapshot import plans
 from talentfeed.snapshot.build import Report, build
 from talentfeed.snapshot.source import Source, open_sqlite
+from talentfeed.snapshot.workbench import open_workbench
 
 DAY = 86_400.0
 SHARES = [
@@ -213,14 +214,40 @@ def test_a_file_that_can_be_neither_read_nor_written_is_said_and_fails_no_build(
     assert f"{plans.FILE}: cannot be written: " in caplog.text
 
 
-def test_plans_that_the_engine_refuses_are_removed(
-    platform: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+def _refused(moves: tuple[plans.Move, ...]) -> tuple[plans.Move, ...]:
+    return (plans.Statement("SELECT nothing"), *moves)
+
+
+def _without_results(moves: tuple[plans.Move, ...]) -> tuple[plans.Move, ...]:
+    return tuple(move for move in moves if not isinstance(move, plans.Result))
+
+
+@pytest.mark.parametrize("change", [_refused, _without_results])
+def test_plans_that_a_build_fails_with_are_removed(
+    platform: Path,
+    folder: Path,
+    first: tuple[Path, Report],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[tuple[plans.Move, ...]], tuple[plans.Move, ...]],
 ) -> None:
-    wrong = {key: (plans.Statement("SELECT nothing"), *moves) for key, moves in plans.Plans.of(folder).known.items()}
-    monkeypatch.setattr(plans.Plans, "of", lambda folder: plans.Plans(folder / plans.FILE, wrong))
-    with pytest.raises(duckdb.BinderException):
-        built(platform, folder)
+    wrong = {key: change(moves) for key, moves in plans.Plans.of(folder).known.items()}
+    with monkeypatch.context() as patch:
+        patch.setattr(plans.Plans, "of", lambda folder: plans.Plans(folder / plans.FILE, wrong))
+        with pytest.raises((duckdb.BinderException, KeyError)):
+            built(platform, folder)
     assert not (folder / plans.FILE).exists()
+    same(built(platform, folder), first[1])
+
+
+def test_what_a_build_failed_with_is_told_where_its_plans_cannot_be_removed(
+    tmp_path: Path, platform: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / plans.FILE).mkdir()  # whoever one is
+    source = Source(database=partial(open_sqlite, platform))
+    known = plans.Plans(tmp_path / plans.FILE, {"a": (plans.Statement("SELECT 1"),)})
+    with pytest.raises(duckdb.BinderException), open_workbench(source, now=0.0, known=known) as bench:
+        bench.engine.execute("SELECT nothing")
+    assert f"{plans.FILE}: cannot be removed: " in caplog.text
 
 
 def test_so_many_steps_are_kept_and_those_used_last(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ class LineScript:
     """A script. One call at a time, of all scripts that share a line: who gives one up gives the line up."""
 
     def __init__(self, line: Line, text: str, *, timeout: float = TIMEOUT) -> None:
-        """`timeout`: seconds that an answer may take; one that comes while this process was busy is not late."""
+        """`timeout`: seconds that an answer may take once there is a connection; one that comes while this process was
+        busy is not late."""
         self._line = line
         self._text = text
         self._sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
@@ -46,7 +47,7 @@ class LineScript:
     async def _asked(self, commands: Commands) -> list[Any]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Found | None] = loop.create_future()
-        self._watch = loop.call_later(self._half, self._look, answer, False, context=_NOBODYS)
+        self._watch = loop.call_later(self._half, self._look, answer, 1, context=_NOBODYS)
         found: Found | None = None
         try:
             self._line.ask(commands, functools.partial(_tell, answer))
@@ -61,10 +62,13 @@ class LineScript:
             raise found
         return found
 
-    def _look(self, answer: asyncio.Future[Found | None], again: bool) -> None:
-        """Twice, since time in which the loop was busy does not count: what lay there meanwhile is read in between."""
-        if not again:
-            self._watch = asyncio.get_running_loop().call_later(self._half, self._look, answer, True, context=_NOBODYS)
+    def _look(self, answer: asyncio.Future[Found | None], number: int) -> None:
+        """Twice, since time in which the loop was busy does not count: what lay there meanwhile is read in between.
+        Nor does time in which a connection is made."""
+        if number < 2 or not self._line.connected:
+            following = number + 1 if self._line.connected else 0
+            loop = asyncio.get_running_loop()
+            self._watch = loop.call_later(self._half, self._look, answer, following, context=_NOBODYS)
         elif not answer.done():
             answer.set_result(None)
 

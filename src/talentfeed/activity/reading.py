@@ -33,6 +33,11 @@ _NOBODYS = contextvars.Context()  # what concerns all requests is not told as th
 class Line(Protocol):
     """What leads to Redis. `stores.lines` has them."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether who asks now need not wait for a connection, which has a limit of its own."""
+        ...
+
     def ask(self, commands: Commands, told: Callable[[Found], None]) -> None:
         """Returns at once; `told` is called once, later, unless the line is dropped before."""
         ...

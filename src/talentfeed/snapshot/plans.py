@@ -102,8 +102,11 @@ class Plans:
     def drop(self) -> None:
         """Remove the file, because what it says may be why a build failed."""
         if self.path is not None and self.known:
-            log.warning("%s: removed, since the engine refused a statement; the next build writes it anew", self.path)
-            self.path.unlink(missing_ok=True)
+            log.warning("%s: removed, since it may be why this build failed; the next one writes it anew", self.path)
+            try:
+                self.path.unlink(missing_ok=True)
+            except OSError as error:  # what failed before is what is to be told
+                log.warning("%s: cannot be removed: %s; remove it by hand", self.path, error.strerror)
 
 
 def _checksum(steps: Mapping[str, tuple[Move, ...]]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from talentfeed.errors import TalentFeedError
 from talentfeed.snapshot import plans
 from talentfeed.snapshot.plans import Move, Plans, Result, Statement, Tally
 from talentfeed.snapshot.source import Source
@@ -48,7 +49,7 @@ class Workbench:
     _desk: "Desk | None" = None
 
     def __post_init__(self) -> None:
-        self._key = plans.key(plans.program(), self.steps, self.zone, str(self.dated))
+        self._key = plans.key(plans.program(), duckdb.__version__, self.steps, self.zone, str(self.dated))
 
     def _tell(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
         self._told.append(self._line.submit(work, *given))
@@ -193,7 +194,9 @@ def open_workbench(
         bench.step("functions")
         yield bench
         known.keep()
-    except duckdb.Error:
+    except TalentFeedError:
+        raise
+    except Exception:  # not only what the engine refuses: a plan may lack a result, too
         known.drop()
         raise
     finally:

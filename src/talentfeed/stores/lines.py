@@ -62,6 +62,11 @@ class DirectLine:
         packed = commands.packed() if isinstance(commands, Filled) else b"".join(map(_pack, commands))
         connection.ask(packed, len(commands), told)
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None and self._connection.made
+
     def drop(self) -> None:
         """Let the connection go, and forget who waits for an answer on it."""
         if self._connection is not None:
@@ -113,6 +118,11 @@ class _Connection(asyncio.Protocol):
         if address.password:
             self.ask(_pack(("AUTH", address.password)), 1, self._greeted)
         self.ask(_pack(("SELECT", address.db)), 1, self._greeted)
+
+    @property
+    def made(self) -> bool:
+        """Whether the other end has taken it."""
+        return self._transport is not None
 
     def _greeted(self, found: list[Any] | Exception) -> None:
         if isinstance(found, list) and isinstance(found[0], Exception):
@@ -209,6 +219,11 @@ class ClientLine:
             told(error)
         else:
             told(found)
+
+    @property
+    def connected(self) -> bool:
+        """There is nothing to connect to."""
+        return True
 
     def drop(self) -> None:
         """Forget who waits."""
