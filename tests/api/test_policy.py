@@ -74,9 +74,13 @@ def until_learned(client: TestClient, impressions: int) -> Any:
 
 
 def until_served(client: TestClient, version: str) -> None:
+    until_metrics_say(client, f'talentfeed_policy_info{{version="{version}"}} 1.0')
+
+
+def until_metrics_say(client: TestClient, line: str) -> None:
     deadline = time.monotonic() + 60
-    while f'talentfeed_policy_info{{version="{version}"}} 1.0' not in client.get("/metrics").text:
-        assert time.monotonic() < deadline
+    while line not in client.get("/metrics").text:
+        assert time.monotonic() < deadline, line
         time.sleep(0.05)
 
 
@@ -89,7 +93,8 @@ def test_what_people_do_becomes_the_policy_that_ranks_and_outlives_the_process(w
         assert found["tally"]["refused_impressions"] == 0
         assert found["bandits"]["AU"]["rewards"] > 0
         until_served(client, found["learned"])
-        assert f"talentfeed_learned_impressions_total {total}.0" in client.get("/metrics").text
+        # a policy is served a moment before its progress is read
+        until_metrics_say(client, f"talentfeed_learned_impressions_total {total}.0")
         feed = post(client, "/api/search/total", {"user_id": 99})
         again = client.get(f"/api/feeds/{feed['feed_id']}/replay", headers=admin()).json()["body"]
         assert again["identical"]
