@@ -115,8 +115,9 @@ def create_app(service: Service, siblings: Siblings | None = None) -> Applicatio
     )
     often, probes = feed_calls(service, metrics), probe_calls(service, metrics, siblings)
     app.add_calls([*often, *admin_calls(service), *probes])
+    handlers = {call.handler for call in often}
     for route in app.routes:
-        if isinstance(route, APIRoute) and route.endpoint in [call.handler for call in often]:
+        if isinstance(route, APIRoute) and route.endpoint in handlers:
             app.shorten(route, route.endpoint)
     for call in probes:
         app.answer(call, ["HEAD"])

@@ -70,7 +70,7 @@ def feed_endpoint(
                 feed_id=feed_id,
                 session_id=session.session_id,
                 at=time.time(),  # when it happened, also where the catalogue is served as on another day
-                items=[one[2] for one in found],
+                items=[one.served for one in found],
                 pools=[slot.pool for slot in slate.slots],
                 probabilities=[slot.probability for slot in slate.slots],
                 origin=Origin(ranker=serving.ranker, events=session.events, request=page, now=now),

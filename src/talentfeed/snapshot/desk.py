@@ -114,14 +114,14 @@ class Desk:
         """Whether a row is later than the day that the catalogue is built as of."""
         if not self.dated:
             return ibis.literal(False)
-        return (time > number("as_of")).fill_null(False)
+        return (time > number("last_moment")).fill_null(False)
 
     def gone(self, deleted_at: ir.Column) -> ir.BooleanValue:
         """Whether a row was deleted, by the day that the catalogue is built as of."""
         deleted = is_given(deleted_at)
         if not self.dated:
             return deleted
-        return deleted & ~(seconds_of(deleted_at.cast("string")) > number("as_of")).fill_null(False)
+        return deleted & ~(seconds_of(deleted_at.cast("string")) > number("last_moment")).fill_null(False)
 
     def tally(self, label: str, table: ir.Table, by: str | None = None) -> None:
         """Count rows by `fate` (null = kept), and the `skip_…` values of those that are kept."""

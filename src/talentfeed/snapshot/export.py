@@ -17,11 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 from talentfeed.errors import DatasetError
+from talentfeed.snapshot.arriving import KINDS
 from talentfeed.snapshot.frames import Frames
 from talentfeed.snapshot.workbench import Workbench
 from talentfeed.times import iso
 
-_LISTS = ("skills", "knowledges", "tools", "languages")
 _PROFILE = ("skills", "knowledge", "tools", "languages")  # what a user's are called, in the same order
 
 Progress = Callable[[str, float], None]
@@ -54,7 +54,7 @@ def export(
         progress("users", 1.0)
         videos = _write(
             beside / "videos.csv.gz",
-            ("id", "user_id", "created_at", *_LISTS, "role_objectives", "description"),
+            ("id", "user_id", "created_at", *KINDS, "role_objectives", "description"),
             _videos(bench),
         )
         progress("videos", 1.0)
@@ -79,7 +79,7 @@ def export(
 def _users(bench: Workbench, frames: Frames) -> Iterator[Sequence[Any]]:
     texts = {row["list"]: _json(row["texts"]) for row in _rows(bench.fetch("all_lists"))}
     said: Mapping[int, Sequence[str]] = {
-        row["user_id"]: [texts.get(row[kind], "") for kind in _LISTS] for row in _rows(bench.fetch("profiles"))
+        row["user_id"]: [texts.get(row[kind], "") for kind in KINDS] for row in _rows(bench.fetch("profiles"))
     }
     cities = ["", *frames.cities[1:]]  # the first is `Unknown`
     for row in _rows(bench.fetch("all_users")):
@@ -88,7 +88,7 @@ def _users(bench: Workbench, frames: Frames) -> Iterator[Sequence[Any]]:
 
 def _videos(bench: Workbench) -> Iterator[Sequence[Any]]:
     for row in _rows(bench.fetch("all_videos")):
-        lists = (_json(row[name]) for name in (*_LISTS, "role_objectives"))
+        lists = (_json(row[name]) for name in (*KINDS, "role_objectives"))
         created = "" if row["created_at"] is None else iso(row["created_at"])
         yield (row["id"], row["user_id"], created, *lists, row["description"] or "")
 

@@ -112,9 +112,9 @@ def _scores(videos: ir.Table, acts: ir.Table, video_tokens: ir.Table) -> ir.Tabl
     engagement, quality, popularity, skill_diversity, skill_rarity, passes_quality_gate
     """
     rated, saved, matched = (acts.interaction_type == kind for kind in ("rating", "save", "match"))
-    whole = (acts.rating * UNIT).round().cast("int64")
+    units = (acts.rating * UNIT).round().cast("int64")
     counted = acts.group_by("video_id").aggregate(
-        rating_sum=whole.sum(where=rated),
+        rating_sum=units.sum(where=rated),
         rating_count=acts.count(where=rated),
         like_count=acts.count(where=saved),
         connection_count=acts.count(where=matched),

@@ -188,7 +188,6 @@ def open_workbench(
     try:
         bench.set("now", float(now))
         bench.set("last_moment", float(now if as_of is None else as_of))
-        bench.set("as_of", float("inf") if as_of is None else float(as_of))
         bench.set("resume_subject_type", source.resume_subject_type)
         bench.set("challenge_subject_type", source.challenge_subject_type)
         bench.step("functions")
